@@ -1,0 +1,303 @@
+"""Wires the parts of an agent together; nothing else does.
+
+One session of an agent: from `Agent(...)`, which reads and writes state on the disk, through `run`, to a clean stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TextIO
+
+from fleetview_agent import __version__, journal
+from fleetview_agent.certificate import read_certificate
+from fleetview_agent.config import AgentConfig
+from fleetview_agent.endpoint import LinkError
+from fleetview_agent.health import Evidence, judge
+from fleetview_agent.link import Destination, Link, LinkState, Up
+from fleetview_agent.metrics import Vitals, host_info
+from fleetview_agent.mqtt import Session
+from fleetview_agent.ship import Shipper
+from fleetview_agent.spool import MemorySpool, Record, Spool
+from fleetview_agent.store import Status, Store, boot_id
+from fleetview_agent.tail import Tail
+from fleetview_agent.wire import (
+    AgentInfo,
+    Birth,
+    Certificate,
+    Channel,
+    Heartbeat,
+    LinkInfo,
+    ModuleInfo,
+    SpoolInfo,
+    Topics,
+    encode,
+    format_time,
+    new_session,
+)
+
+_log = logging.getLogger(__name__)
+
+JITTER = 0.1
+"""Of the heartbeat interval, either way."""
+LOOK_INTERVAL_S = 0.5
+"""Between two looks at the log files; with `ship.LINGER_S` a line is on its way within a second."""
+SAVE_INTERVAL_S = 10.0
+STATUS_INTERVAL_S = 20.0
+DRAIN_S = 0.7
+"""For the last log records at a stop. With the goodbye it stays below two seconds."""
+
+
+class Agent:
+    """One session of the agent."""
+
+    def __init__(self, config: AgentConfig, store: Store, *, stderr: TextIO, rng: random.Random | None = None) -> None:
+        self._config = config
+        self._store = store
+        self._rng = rng or random.Random()  # noqa: S311  (jitter, not secrets)
+        self._started_s = time.monotonic()
+        self.spool: Spool = MemorySpool(new_session(time.time()), clock=time.monotonic, now=_now)
+        self._intake = _NotifyingIntake(self.spool)
+        self._handler = journal.begin(config.log_level, stderr, self._intake)
+        self.session = new_session(time.time(), store.last_session())
+        store.save_session(self.session)
+        topics = Topics(config.topic_root)
+        destination = Destination(config.broker, config.tls, topics, config.address)
+        self.link = Link(destination, self._birth(), rng=self._rng, on_state=self._on_link_state)
+        self._shipper = Shipper(self.spool, self.link, topics.device(config.address, Channel.LOG))
+        self._intake.shipper = self._shipper
+        self._heartbeat_topic = topics.device(config.address, Channel.HEARTBEAT)
+        self._vitals = Vitals(store.folder)
+        self._tail = Tail(
+            config.logs.files,
+            self._intake,
+            clock=time.monotonic,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            saved=store.positions(),
+            hold=lambda: self.spool.nearly_full,
+        )
+        self._seq = 0
+        self._dropped_before = 0
+        self._link_word_since_s = time.monotonic()
+        self._was_up = False
+        self._boot_id = boot_id() or ""
+
+    async def run(self, stop: asyncio.Future[str]) -> None:
+        """Run until `stop` has a reason, which is then the reason for being offline."""
+        self._begin()
+        link = asyncio.create_task(self.link.run(), name="link")
+        tasks = {
+            link,
+            asyncio.create_task(self._shipper.run(), name="shipper"),
+            asyncio.create_task(self._beat(), name="heartbeats"),
+            asyncio.create_task(self._report_status(), name="status"),
+        }
+        if self._config.logs.files:
+            tasks.add(asyncio.create_task(self._follow_logs(), name="logs"))
+        try:
+            waiting: set[asyncio.Future[str] | asyncio.Task[None]] = {stop, *tasks}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            broken = next((task for task in tasks if task.done()), None)
+            reason = stop.result() if stop.done() else "the agent failed"
+            await self._stop(link, reason)
+            if broken is not None:
+                broken.result()  # raises what ended it: a defect, which must not look like a clean exit
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._end()
+
+    def _begin(self) -> None:
+        config = self._config
+        extra = {
+            "session": self.session,
+            "device": str(config.address),
+            "version": __version__,
+            "broker": str(config.broker),
+        }
+        _log.info("agent started", extra=extra)
+        if self._store.problem is not None:
+            _log.error(self._store.problem)
+        if config.modules:
+            words = "modules are configured, but this version of the agent runs none"
+            _log.warning(words, extra={"modules": config.modules})
+        if config.tls_cert is not None and not config.broker.encrypted:
+            _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
+
+    async def _stop(self, link: asyncio.Task[None], reason: str) -> None:
+        _log.info("agent is stopping", extra={"reason": reason})
+        if self._config.logs.files:
+            self._tail.look()
+        if isinstance(self.link.state, Up):
+            with contextlib.suppress(TimeoutError):  # what is not gone by then goes with the memory; files are read again
+                async with asyncio.timeout(DRAIN_S):
+                    await self._shipper.drained()
+        self.link.stop(reason)
+        await asyncio.wait({link})
+
+    def _end(self) -> None:
+        if self._config.logs.files:
+            self._store.save_positions(self._tail.positions(self.spool.settled_through))
+            self._tail.close()
+        self._save_status()
+        journal.end(self._handler)
+
+    # Registration
+
+    def _birth(self) -> Birth:
+        config = self._config
+        birth = Birth(
+            session=self.session,
+            device=config.agent_id,
+            started_at=datetime.now(UTC),
+            heartbeat_interval_s=config.heartbeat_interval,
+            agent=AgentInfo(version=__version__),
+            deployment=config.deployment,
+            host=host_info(),
+            modules=list(config.modules),
+            labels=dict(config.labels),
+        )
+        if (certificate := self._certificate()) is not None:
+            birth.certificate = certificate
+        return birth
+
+    def _certificate(self) -> Certificate | None:
+        if self._config.tls is None or self._config.tls.cert is None:
+            return None
+        try:
+            facts = read_certificate(self._config.tls.cert)
+        except (OSError, ValueError) as err:
+            _log.error("the certificate cannot be read: %s", err)
+            return None
+        return Certificate(sha256=facts.sha256, not_after=facts.not_after)
+
+    # Heartbeats
+
+    async def _beat(self) -> None:
+        """A heartbeat on every connection, at once and then at each interval.
+
+        None is kept for later while there is no link: old vitals are worth nothing. Only those that were handed to a
+        connection have a number, so that a gap in the numbers is a heartbeat that was lost on the way.
+        """
+        while True:
+            session = await self.link.up()
+            self._send_heartbeat(session)
+            interval_s = self._config.heartbeat_interval * self._rng.uniform(1 - JITTER, 1 + JITTER)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval_s):
+                    await self.link.up(other_than=session)
+
+    def _send_heartbeat(self, session: Session) -> None:
+        payload = encode(self.heartbeat())
+        try:
+            session.publish_nowait(self._heartbeat_topic, payload, retain=True)
+        except LinkError as err:
+            _log.debug("no heartbeat: %s", err.failure.words)
+            return
+        self._seq += 1
+        self._dropped_before = self.spool.depth().dropped
+
+    def heartbeat(self) -> Heartbeat:
+        """The heartbeat of this moment."""
+        resources, modules, depth = self._vitals.resources(), self._modules(), self.spool.depth()
+        evidence = Evidence(
+            resources,
+            modules,
+            log_problems=tuple(self._tail.problems.values()),
+            state_problem=self._store.problem,
+            shipping_problem=self._shipper.problem,
+            dropped_since_last=depth.dropped - self._dropped_before,
+            spool_records=depth.records,
+            sources_held=bool(self._config.logs.files) and self.spool.nearly_full,
+        )
+        health, reasons = judge(evidence)
+        oldest_s = None if depth.oldest_s is None else round(depth.oldest_s, 1)
+        heartbeat = Heartbeat(
+            session=self.session,
+            seq=self._seq,
+            timestamp=datetime.now(UTC),
+            uptime_s=round(time.monotonic() - self._started_s, 1),
+            health=health,
+            reasons=reasons,
+            resources=resources,
+            modules=modules,
+            metrics=dict(self._vitals.own()),
+            logs=self._intake.counts(),
+            spool=SpoolInfo(records=depth.records, bytes=depth.bytes, oldest_s=oldest_s, dropped=depth.dropped),
+            link=LinkInfo(rtt_ms=self.link.rtt_ms, reconnects=self.link.reconnects),
+        )
+        if self._config.release is not None:
+            heartbeat.release = self._config.release
+        return heartbeat
+
+    def _modules(self) -> list[ModuleInfo]:
+        """The configured modules. None of them is run by this version, and that is said; it is no fault of the device."""
+        reason = f"fleetview-agent {__version__} runs no modules"
+        return [ModuleInfo(name=name, state="stopped", reason=reason) for name in self._config.modules]
+
+    # Logs
+
+    async def _follow_logs(self) -> None:
+        save_at_s = time.monotonic() + SAVE_INTERVAL_S
+        saved: object = None
+        while True:
+            more = self._tail.look()
+            if time.monotonic() >= save_at_s:
+                save_at_s = time.monotonic() + SAVE_INTERVAL_S
+                self._tail.forget_finished(self.spool.settled_through)
+                positions = self._tail.positions(self.spool.settled_through)
+                if positions != saved:
+                    self._store.save_positions(positions)
+                    saved = positions
+            await asyncio.sleep(0 if more else LOOK_INTERVAL_S)
+
+    # Status
+
+    def _on_link_state(self, state: LinkState) -> None:
+        is_up = state.word == "up"
+        if is_up != self._was_up:
+            self._was_up = is_up
+            self._link_word_since_s = time.monotonic()
+            self._save_status()
+
+    async def _report_status(self) -> None:
+        while True:
+            self._save_status()
+            await asyncio.sleep(STATUS_INTERVAL_S)
+
+    def _save_status(self) -> None:
+        state = self.link.state
+        self._store.save_status(
+            Status(
+                pid=os.getpid(),
+                boot_id=self._boot_id,
+                at_s=time.monotonic(),
+                interval_s=STATUS_INTERVAL_S,
+                link=state.word,
+                link_since_s=self._link_word_since_s,
+                link_words=state.words,
+            )
+        )
+
+
+class _NotifyingIntake(journal.Intake):
+    """An intake that wakes the shipper."""
+
+    shipper: Shipper | None = None
+
+    def take(self, records: Sequence[Record]) -> int:
+        last = super().take(records)
+        if self.shipper is not None:
+            self.shipper.notify()
+        return last
+
+
+def _now() -> str:
+    return format_time(datetime.now(UTC))

@@ -1,0 +1,180 @@
+"""The command line of the agent. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration.
+
+What a command needs is imported by that command: `--version` and `health`, which a container engine asks every few seconds,
+must not wait for MQTT.
+"""
+
+# ruff: noqa: PLC0415  (see above)
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from fleetview_agent import __version__
+
+if TYPE_CHECKING:
+    from fleetview_agent.configload import Loaded
+
+DONE, NO, WRONG_USAGE = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USAGE, f"{self.prog}: {message}\nSee '{self.prog} --help'.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="fleetview-agent", description="The agent of fleetview: runs on an edge device.")
+    parser.add_argument("--version", action="version", version=f"fleetview-agent {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the agent until it is stopped")
+    _add_config(run)
+    check = commands.add_parser("check", help="can this device do its work: configuration, files, broker")
+    _add_config(check)
+    health = commands.add_parser("health", help="is the running agent in order (for a container's health check)")
+    _add_config(health)
+    health.add_argument(
+        "--max-offline", type=float, default=300.0, metavar="S", help="seconds without a broker that are in order (300)"
+    )
+    config = commands.add_parser("config", help="about the configuration")
+    about = config.add_subparsers(title="commands", dest="about", required=True, metavar="COMMAND")
+    _add_config(about.add_parser("check", help="say what is wrong with it, or what it amounts to"))
+    schema = commands.add_parser("schema", help="JSON Schema of the messages of the wire contract")
+    schema.add_argument("name", nargs="?", metavar="NAME", help="of one message, such as heartbeat")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML or JSON (else FLEETVIEW_AGENT_CONFIG, /etc/fleetview-agent/agent.toml)",
+    )
+    parser.add_argument(
+        "--set", dest="flags", action="append", default=[], metavar="KEY=VALUE", help="override one key of the configuration"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code."""
+    try:
+        return _dispatch(_parser().parse_args(arguments))
+    except BrokenPipeError:
+        # Whoever read us has enough. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO
+    except KeyboardInterrupt:
+        return 130
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    match options.command:
+        case "schema":
+            return _schema(options.name)
+        case "config":
+            return _config_check(options)
+        case "health":
+            return _health(options)
+        case "check":
+            return _check(options)
+        case _:
+            return _run(options)
+
+
+def _loaded(options: argparse.Namespace) -> Loaded | None:
+    """The configuration; None, when it cannot be used, after saying why."""
+    from fleetview_agent.configload import ConfigError, find_file, load
+
+    try:
+        return load(find_file(options.config, os.environ), flags=options.flags)
+    except ConfigError as err:
+        for problem in err.problems:
+            print(problem, file=sys.stderr)
+        return None
+
+
+def _config_check(options: argparse.Namespace) -> int:
+    loaded = _loaded(options)
+    if loaded is None:
+        return WRONG_USAGE
+    print("ok")
+    for line in loaded.lines():
+        print(line)
+    return DONE
+
+
+def _schema(name: str | None) -> int:
+    import difflib
+    import json
+
+    from fleetview_agent.wire import MODELS
+
+    schemas = {channel.value: model.model_json_schema() for channel, model in MODELS.items()}
+    if name is not None and name not in schemas:
+        near = difflib.get_close_matches(name, schemas, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(schemas)}"
+        print(f"no message is called {name!r}; {hint}", file=sys.stderr)
+        return WRONG_USAGE
+    print(json.dumps(schemas if name is None else schemas[name], indent=2))
+    return DONE
+
+
+def _health(options: argparse.Namespace) -> int:
+    loaded = _loaded(options)
+    if loaded is None:
+        return WRONG_USAGE
+    from fleetview_agent.healthcheck import verdict
+    from fleetview_agent.store import Store
+
+    store = Store(loaded.config.state_dir or Path(), loaded.config.agent_id)
+    found = verdict(store, boot_id=_boot_id(), max_offline_s=options.max_offline)
+    print(("healthy: " if found.healthy else "unhealthy: ") + found.words)
+    return DONE if found.healthy else NO
+
+
+def _boot_id() -> str:
+    from fleetview_agent.store import boot_id
+
+    return boot_id() or ""
+
+
+def _check(options: argparse.Namespace) -> int:
+    loaded = _loaded(options)
+    if loaded is None:
+        return WRONG_USAGE
+    import asyncio
+
+    from fleetview_agent.check import answers
+
+    async def ask() -> bool:
+        good = True
+        async for answer in answers(loaded.config):
+            print(answer, flush=True)
+            good = good and answer.verdict != "error"
+        return good
+
+    return DONE if asyncio.run(ask()) else NO
+
+
+def _run(options: argparse.Namespace) -> int:
+    loaded = _loaded(options)
+    if loaded is None:
+        return WRONG_USAGE
+    from fleetview_agent.runner import run
+    from fleetview_agent.store import InUseError, Store
+
+    store = Store(loaded.config.state_dir or Path(), loaded.config.agent_id)
+    try:
+        with store.held():
+            run(loaded.config, store)
+    except InUseError as err:
+        print(err, file=sys.stderr)
+        return WRONG_USAGE
+    return DONE

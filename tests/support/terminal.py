@@ -1,0 +1,150 @@
+"""A program in a real pseudo-terminal: what stands on its screen, what it writes, what it costs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import psutil
+import pyte
+
+_ANSWERS = {
+    b"\x1b[c": b"\x1b[?62;22c",  # what kind of terminal are you
+    b"\x1b[6n": b"\x1b[1;1R",
+    b"\x1b[?2026$p": b"\x1b[?2026;2$y",  # synchronized output is known
+}
+
+
+class _Screen(pyte.Screen):
+    """pyte 0.8 takes the kitty keyboard protocol's `CSI > 1 u` for a call with arguments that it does not know."""
+
+    def report_device_status(self, mode: int, **_: object) -> None:
+        """Terminal answers are ours, not pyte's."""
+
+    def report_device_attributes(self, mode: int = 0, **_: object) -> None:
+        """Terminal answers are ours, not pyte's."""
+
+    def set_margins(self, top: int | None = None, bottom: int | None = None, **_: object) -> None:
+        """Textual sets none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a program did while it was left alone."""
+
+    seconds: float
+    bytes_per_s: float
+    cpu_fraction: float
+    """Of one core; of the program and its children."""
+
+
+class Terminal:
+    """Runs a program; a context manager that ends it."""
+
+    def __init__(
+        self, command: Sequence[str], *, columns: int = 120, rows: int = 36, env: dict[str, str] | None = None
+    ) -> None:
+        self._command = command
+        self._screen = _Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+        # COLUMNS and LINES, which pytest-xdist sets for its workers, would beat the size of the terminal.
+        inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+        self._env = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **(env or {})}
+        self.bytes_read = 0
+        self.last_bytes = b""
+        self.started = 0.0
+
+    def __enter__(self) -> Self:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", self._screen.lines, self._screen.columns, 0, 0))
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            self._command, stdin=slave, stdout=slave, stderr=slave, env=self._env, start_new_session=True, close_fds=True
+        )
+        os.close(slave)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        os.close(self._master)
+
+    def pump(self, seconds: float = 0.05) -> bool:
+        """Read what the program writes for at most this long. False when it has closed the terminal."""
+        ready, _, _ = select.select([self._master], [], [], seconds)
+        if not ready:
+            return True
+        try:
+            data = os.read(self._master, 1 << 16)
+        except OSError:
+            return False
+        if not data:
+            return False
+        self.bytes_read += len(data)
+        self.last_bytes = (self.last_bytes + data)[-65536:]
+        for question, answer in _ANSWERS.items():
+            if question in data:
+                os.write(self._master, answer)
+        self._stream.feed(data)
+        return True
+
+    def text(self) -> str:
+        """The screen."""
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def wait(self, wanted: str | Callable[[str], bool], timeout_s: float = 20.0) -> float:
+        """Wait until a text stands on the screen. Returns seconds since the start; raises TimeoutError with the screen."""
+        holds = wanted if callable(wanted) else lambda text: wanted in text
+        end = time.perf_counter() + timeout_s
+        while not holds(self.text()):
+            if time.perf_counter() > end or not self.pump():
+                msg = f"{wanted!r} did not come; the screen:\n{self.text()}"
+                raise TimeoutError(msg)
+        return time.perf_counter() - self.started
+
+    def type(self, keys: str) -> None:
+        """Send keys."""
+        os.write(self._master, keys.encode())
+
+    def leave(self, keys: str = "q", timeout_s: float = 10.0) -> int:
+        """Send the keys that end the program. Returns its exit code."""
+        self.type(keys)
+        self.wait_end(timeout_s)
+        return self.process.returncode
+
+    def wait_end(self, timeout_s: float = 10.0) -> None:
+        """Read until the program has ended."""
+        end = time.perf_counter() + timeout_s
+        while self.process.poll() is None and time.perf_counter() < end:
+            self.pump()
+        while select.select([self._master], [], [], 0)[0] and self.pump(0):
+            continue
+        self.process.wait(1)
+
+    def idle(self, seconds: float) -> Idle:
+        """Leave the program alone, and see what it does."""
+        before_bytes, before_cpu, begin = self.bytes_read, self._cpu_s(), time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            self.pump()
+        took = time.perf_counter() - begin
+        return Idle(took, (self.bytes_read - before_bytes) / took, (self._cpu_s() - before_cpu) / took)
+
+    def _cpu_s(self) -> float:
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
