@@ -1,0 +1,1 @@
+"""The core, held against the contract on a virtual clock."""
