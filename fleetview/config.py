@@ -1,0 +1,259 @@
+"""Which fleet, and how to reach it: flag over environment over file over default, and where each value came from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from fleetview import configfile, paths
+from fleetview.configfile import ConfigError, ContextTable, nearest
+from fleetview_agent.endpoint import BrokerUrl, TlsFiles
+from fleetview_agent.wire.errors import WireError
+from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Topics
+
+__all__ = ["ConfigError", "Context", "Flags", "Scope", "masked", "resolve"]
+
+DEFAULT_BROKER = "mqtt://localhost:1883"
+_PASSWORD = re.compile(r"(//[^:/@\s]*):[^\s]*@")
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+T = TypeVar("T")
+
+
+class Scope(NamedTuple):
+    """What is asked for and shown: everything, one tenant, or one site of it."""
+
+    tenant: str | None = None
+    site: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part is not None) or "everything"
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line said; None where it said nothing. Paths are relative to the working folder."""
+
+    context: str | None = None
+    broker: str | None = None
+    prometheus: str | None = None
+    alertmanager: str | None = None
+    history: str | None = None
+    scope: str | None = None
+    read_only: bool | None = None
+    cafile: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    root: str | None = None
+    theme: str | None = None
+    ascii: bool | None = None
+
+    def over(self, other: Flags) -> Flags:
+        """These flags where they say something, the other's where they do not."""
+        return Flags(
+            **{
+                name: theirs if (ours := getattr(self, name)) is None else ours
+                for name, theirs in ((item.name, getattr(other, item.name)) for item in fields(Flags))
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A fleet and the way to it, resolved."""
+
+    name: str | None
+    """None when no context of the file is used."""
+    broker: BrokerUrl
+    tls: TlsFiles | None
+    """None when the link is not encrypted."""
+    prometheus: str | None = None
+    alertmanager: str | None = None
+    history: str | None = field(default=None, repr=False)
+    scope: Scope = EVERYTHING
+    read_only: bool = False
+    root: str = DEFAULT_ROOT
+    theme: str | None = None
+    ascii: bool = False
+    unused_files: tuple[str, ...] = ()
+    """TLS settings that were given although the link is not encrypted, such as `cafile`."""
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where each value came from, by the name of the setting: a flag, a variable, a place in the file, or `default`."""
+
+    @property
+    def title(self) -> str:
+        """How the fleet is called on the screen: the context's name, or the broker's host."""
+        return self.name or self.broker.host
+
+
+class _Value(NamedTuple):
+    """A setting as somebody wrote it."""
+
+    raw: str | bool
+    origin: str
+    folder: Path
+    """What a relative path is relative to."""
+
+
+def masked(text: str) -> str:
+    """A text without the passwords of URLs in it."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def resolve(flags: Flags | None = None, *, environ: Mapping[str, str] = os.environ, file: Path | None = None) -> Context:
+    """The context that these flags, this environment and the file of contexts make.
+
+    Raises ConfigError, with everything that is wrong at once.
+    """
+    flags = flags or Flags()
+    path = file or paths.config_file(environ)
+    content = configfile.load(path, must_exist=file is not None or paths.config_file_is_named(environ))
+    name, origin = _chosen(flags, environ, content, path)
+    table = content.contexts[name] if name is not None else ContextTable()
+    return _Resolution(flags, environ, path, name, table=table, chosen_by=origin).context()
+
+
+def _chosen(flags: Flags, environ: Mapping[str, str], content: configfile.ConfigFile, path: Path) -> tuple[str | None, str]:
+    """The name of the context, and who chose it."""
+    for name, origin in (
+        (flags.context, "--context"),
+        (environ.get("FLEETVIEW_CONTEXT"), "FLEETVIEW_CONTEXT"),
+        (content.default_context, f"{path}: default_context"),
+    ):
+        if not name:
+            continue
+        if name not in content.contexts:
+            known = nearest(name, content.contexts) if content.contexts else f"; {path} has no [contexts.NAME]"
+            raise ConfigError([f"{origin}: unknown context {name!r}{known}"])
+        return name, origin
+    if len(content.contexts) == 1:
+        return next(iter(content.contexts)), f"{path}: its only context"
+    return None, "default"
+
+
+class _Resolution:
+    """One run through all settings; collects what is wrong instead of stopping at the first."""
+
+    def __init__(
+        self,
+        flags: Flags,
+        environ: Mapping[str, str],
+        path: Path,
+        name: str | None,
+        *,
+        table: ContextTable,
+        chosen_by: str,
+    ) -> None:
+        self._flags, self._environ, self._path, self._name, self._table = flags, environ, path, name, table
+        self._origins = {"context": chosen_by}
+        self._problems: list[str] = []
+
+    def context(self) -> Context:
+        broker = self._setting("broker", _broker, BrokerUrl.parse(DEFAULT_BROKER))
+        files = {name: self._setting(name, _path, None) for name in ("cafile", "cert", "key")}
+        context = Context(
+            name=self._name,
+            broker=broker,
+            tls=TlsFiles(**files) if broker.encrypted else None,
+            unused_files=() if broker.encrypted else tuple(name for name, path in files.items() if path is not None),
+            prometheus=self._setting("prometheus", _web_url, None),
+            alertmanager=self._setting("alertmanager", _web_url, None),
+            history=self._setting("history", _database_url, None),
+            scope=self._setting("scope", _scope, EVERYTHING),
+            read_only=self._setting("read_only", _boolean, default=False),
+            root=self._setting("root", _root, DEFAULT_ROOT),
+            theme=self._setting("theme", _text, None),
+            ascii=self._setting("ascii", _boolean, default=False),
+            origins=self._origins,
+        )
+        if self._problems:
+            raise ConfigError(self._problems)
+        return context
+
+    def _setting(self, name: str, parse: Callable[[_Value], T], default: T) -> T:
+        value = self._written(name)
+        self._origins[name] = value.origin if value else "default"
+        if value is None:
+            return default
+        try:
+            return parse(value)
+        except ValueError as err:
+            self._problems.append(f"{value.origin}: {err}")
+            return default
+
+    def _written(self, name: str) -> _Value | None:
+        flag: Any = getattr(self._flags, name)
+        if flag is not None:
+            return _Value(flag, f"--{name.replace('_', '-')}", Path())
+        variable = f"FLEETVIEW_{name.upper()}"
+        if self._environ.get(variable):
+            return _Value(self._environ[variable], variable, Path())
+        entry: Any = getattr(self._table, name)
+        if entry is not None:
+            return _Value(entry, f"{self._path}: contexts.{self._name}.{name}", self._path.parent)
+        return None
+
+
+def _text(value: _Value) -> str:
+    return str(value.raw)
+
+
+def _boolean(value: _Value) -> bool:
+    if isinstance(value.raw, bool):
+        return value.raw
+    if value.raw.lower() not in _TRUE | _FALSE:
+        msg = f"true or false expected, not {value.raw!r}"
+        raise ValueError(msg)
+    return value.raw.lower() in _TRUE
+
+
+def _path(value: _Value) -> Path | None:
+    return value.folder / Path(str(value.raw)).expanduser()
+
+
+def _broker(value: _Value) -> BrokerUrl:
+    return BrokerUrl.parse(str(value.raw))
+
+
+def _web_url(value: _Value) -> str | None:
+    text = str(value.raw)
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        msg = f"{masked(text)!r} is not a URL of the form http://host[:port][/prefix] or https://..."
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+def _database_url(value: _Value) -> str | None:
+    text = str(value.raw)
+    if re.match(r"[a-z][a-z0-9+]*://", text) is None:
+        msg = f"{masked(text)!r} is not a database URL such as sqlite:///history.db or postgresql://user@host/name"
+        raise ValueError(msg)
+    return text
+
+
+def _scope(value: _Value) -> Scope:
+    text = str(value.raw)
+    tenant, slash, site = text.partition("/")
+    try:
+        Address.of(tenant, site if slash else "any", "any")
+    except WireError as err:
+        msg = f"{text!r} is not a scope of the form TENANT or TENANT/SITE: {err}"
+        raise ValueError(msg) from None
+    return Scope(tenant, site if slash else None)
+
+
+def _root(value: _Value) -> str:
+    return Topics(str(value.raw).strip("/")).root

@@ -1,0 +1,123 @@
+"""The file of contexts: its shape, and in words what is wrong with it.
+
+pydantic reads the file. pydantic-settings is not used: flag over environment over file over default is one short function in
+`config`, which also has to know where each value came from, and its import alone would cost 0.13 s of the 0.8 s until
+the first paint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. Holds everything that is wrong with it, one sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ContextTable(_Table):
+    """One fleet: where its servers are, and how to be let in."""
+
+    broker: str | None = None
+    """mqtt://[user[:password]@]host[:port], or mqtts:// for TLS."""
+    cafile: str | None = None
+    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
+    cert: str | None = None
+    """Our client certificate, PEM."""
+    key: str | None = None
+    """The key of our client certificate, PEM; when it is not in the same file."""
+    prometheus: str | None = None
+    """URL of Prometheus or what speaks like it, with its path prefix."""
+    alertmanager: str | None = None
+    """URL of Alertmanager, with its path prefix."""
+    history: str | None = None
+    """Database URL of the recorded history, such as sqlite:///history.db."""
+    scope: str | None = None
+    """TENANT or TENANT/SITE: nothing else is asked for or shown."""
+    read_only: bool | None = None
+    """Hide everything that changes the world."""
+    root: str | None = None
+    """The first levels of the fleet's topics. Default: fleet/v1."""
+    theme: str | None = None
+    """Name of a colour theme."""
+    ascii: bool | None = None
+    """Draw with ASCII characters only."""
+
+
+class ConfigFile(_Table):
+    """The whole file."""
+
+    default_context: str | None = None
+    """The context that is used when none is named."""
+    contexts: dict[str, ContextTable] = Field(default_factory=dict)
+    """The contexts by name."""
+
+
+def load(path: Path, *, must_exist: bool) -> ConfigFile:
+    """The file's content; an empty one when there is no file and none was asked for. Raises ConfigError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError([f"{path}: there is no such file"]) from None
+        return ConfigFile()
+    except OSError as err:
+        raise ConfigError([f"{path} cannot be read: {err.strerror}"]) from None
+    except UnicodeDecodeError as err:
+        raise ConfigError([f"{path} is not UTF-8 text (byte {err.start})"]) from None
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError([f"{path} is not TOML: {str(err)[:1].lower()}{str(err)[1:]}"]) from None
+    try:
+        return ConfigFile.model_validate(data)
+    except ValidationError as err:
+        raise ConfigError([f"{path}: {_in_words(error)}" for error in err.errors(include_url=False)]) from None
+
+
+def schema() -> str:
+    """The file as JSON Schema, for editors."""
+    return json.dumps(ConfigFile.model_json_schema(), indent=2)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word that is nearest, or `; known: ...`, or nothing."""
+    choices = list(known)
+    if close := difflib.get_close_matches(word, choices, n=1, cutoff=0.5):
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(choices)}" if choices else ""
+
+
+def _in_words(error: ErrorDetails) -> str:
+    place = [str(part) for part in error["loc"]]
+    where = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        table = ContextTable if len(place) > 1 else ConfigFile
+        return f"{where}: unknown key {place[-1]!r}{nearest(place[-1], table.model_fields)}"
+    expected = {
+        "string_type": "a text in quotes",
+        "bool_type": "true or false",
+        "model_type": "a table",
+        "dict_type": "a table of contexts, such as [contexts.plant]",
+    }.get(error["type"], error["msg"])
+    return f"{where}: {expected} expected, not {_shown(error['input'])}"
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 (whatever TOML can hold)
+    return repr(value)[:80]

@@ -1,0 +1,1 @@
+"""Where knowledge comes from: MQTT, and what Prometheus and Alertmanager answer."""
