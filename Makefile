@@ -24,6 +24,7 @@ check: $(VENV)/.installed-dev ## linter, formatter, types, and which room may kn
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed-dev system-packages ## the figures, beside the bare library in the same run
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
@@ -62,7 +63,7 @@ $(VENV)/.installed-dev: $(SOURCES) | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 system-packages:
-	@missing=""; for program in mosquitto; do \
+	@missing=""; for program in mosquitto prometheus; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -1,0 +1,80 @@
+"""The commands put together, and what all of them do with errors, closed pipes and interruptions."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fleetview import __version__
+from fleetview.cli import check, config, demo, device, devices, logs, simulate
+from fleetview.cli.options import with_connection
+from fleetview.config import ConfigError, Flags, resolve
+from fleetview.core.query import QueryError
+from fleetview_agent.endpoint import LinkError, TlsFileError
+
+USAGE = 2
+UNREACHABLE = 3
+
+app = typer.Typer(
+    name="fleetview",
+    help="What is broken in a fleet of edge devices, since when, why, and what changed. Without a command: the dashboard.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"fleetview {__version__}")
+        raise typer.Exit
+
+
+def dashboard(
+    flags: Flags,
+    *,
+    theme: Annotated[str | None, typer.Option(help="Colour theme of the dashboard.", metavar="NAME")] = None,
+    ascii: Annotated[bool | None, typer.Option("--ascii", help="Draw with ASCII characters only.")] = None,  # noqa: A002 (the option's name)
+    version: Annotated[  # noqa: ARG001 (answered by its callback)
+        bool | None, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = None,
+) -> int:
+    """What is broken in a fleet of edge devices, since when, why, and what changed. Without a command: the dashboard."""
+    from fleetview.tui.run import run_dashboard  # noqa: PLC0415 (no other command may load Textual)
+
+    return run_dashboard(resolve(Flags(theme=theme, ascii=ascii).over(flags)))
+
+
+app.callback(invoke_without_command=True)(with_connection(dashboard, opens_group=True))
+app.command()(with_connection(devices.devices))
+app.command()(with_connection(device.device))
+app.command()(with_connection(logs.logs))
+app.command()(with_connection(check.check))
+app.add_typer(config.app, name="config")
+app.command()(demo.demo)
+app.command()(simulate.simulate)
+
+
+def run() -> int:
+    """Runs the command line; errors become words and exit codes here, once for all commands."""
+    try:
+        app(prog_name="fleetview")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except ConfigError as err:
+        return _fail(USAGE, *err.problems)
+    except TlsFileError as err:
+        return _fail(USAGE, err.failure.words)
+    except LinkError as err:
+        return _fail(UNREACHABLE, err.failure.words)
+    except QueryError as err:
+        return _fail(USAGE, f"filter: {err}")
+    return 0
+
+
+def _fail(code: int, *problems: str) -> int:
+    for problem in problems:
+        print(f"fleetview: {problem}", file=sys.stderr)
+    return code

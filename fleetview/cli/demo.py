@@ -1,0 +1,89 @@
+"""`fleetview demo`: a whole fleet on this machine, with something wrong in it, and nothing left of it afterwards."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleetview.demo.choices import DEFAULT_DEVICES, DEFAULT_SEED, BrokerKind, Scenario
+
+if TYPE_CHECKING:
+    from fleetview.demo.stage import Stage
+
+_LOOK_EVERY_S = 0.5
+_LARGEST = 20_000
+_FAILED = 1
+_UNREACHABLE = 3
+
+
+def demo(
+    *,
+    devices: Annotated[int, typer.Option(min=1, max=_LARGEST, help="Simulated devices.")] = DEFAULT_DEVICES,
+    scenario: Annotated[Scenario, typer.Option(help="What the fleet goes through.")] = Scenario.BAD_NIGHT,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same fleet.")] = DEFAULT_SEED,
+    broker_only: Annotated[
+        bool, typer.Option("--broker-only", help="No dashboard: print the broker's URL, and play until a signal.")
+    ] = False,
+    theme: Annotated[str | None, typer.Option(help="Colour theme of the dashboard.", metavar="NAME")] = None,
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,  # noqa: A002  # its name
+    broker_program: Annotated[
+        BrokerKind | None, typer.Option(help="The broker to start; without it, what there is.", hidden=True)
+    ] = None,
+) -> None:
+    """Play a whole fleet: a broker, simulated devices and three real agents, all on this machine."""
+    from fleetview.demo.broker import DemoBrokerError  # noqa: PLC0415  # no other command needs it
+    from fleetview.demo.stage import on_stage  # noqa: PLC0415
+
+    try:
+        with on_stage(devices=devices, scenario=scenario, seed=seed, kind=broker_program) as stage:
+            status = _serve(stage, devices) if broker_only else _show(stage, theme=theme, ascii_only=ascii)
+    except DemoBrokerError as err:
+        print(f"fleetview demo: {err}", file=sys.stderr)
+        raise typer.Exit(_UNREACHABLE) from None
+    raise typer.Exit(status)
+
+
+def _show(stage: Stage, *, theme: str | None, ascii_only: bool) -> int:
+    # Here: the fleet starts while these are imported. The feed only to that end; the dashboard would import it later.
+    import fleetview.feeds.watch  # noqa: F401, PLC0415
+    from fleetview.config import Context  # noqa: PLC0415
+    from fleetview.tui.run import run_dashboard  # noqa: PLC0415
+    from fleetview_agent.endpoint import BrokerUrl  # noqa: PLC0415
+
+    stage.await_history()
+
+    # Made by hand: neither the user's contexts nor the environment may point the demo at something real.
+    url = BrokerUrl.parse(stage.broker.url)
+    return run_dashboard(Context(name="demo", broker=url, tls=None, theme=theme, ascii=ascii_only))
+
+
+def _serve(stage: Stage, devices: int) -> int:
+    """Prints the URL and waits for a signal, or for the end of what it cannot go on without."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    stage.await_history()
+    print(stage.broker.url, flush=True)
+    print(
+        f"fleetview demo: {devices} simulated devices and {len(stage.agents)} agents on {stage.broker.kind};"
+        f" watch them with `fleetview --broker {stage.broker.url}`, end with Ctrl-C",
+        file=sys.stderr,
+    )
+    told: set[str] = set()
+    while not stop.wait(_LOOK_EVERY_S):
+        for trouble in stage.troubles():
+            if trouble.words not in told:
+                print(f"fleetview demo: {trouble.words}", file=sys.stderr)
+                told.add(trouble.words)
+            if trouble.is_fatal:
+                return _FAILED
+    return 0

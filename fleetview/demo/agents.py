@@ -1,0 +1,58 @@
+"""The demo's real agents: `fleetview-agent run` as on a device, each with its folder and an application to follow."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from fleetview.demo.children import Child
+
+AGENTS = 3
+HEARTBEAT_S = 10
+_DELAY_S = 1.2
+"""Three interpreters that start at once would take the processor from the dashboard just when it draws its first screen."""
+_NICE = 5
+_GRACE_S = 2.0
+
+
+def _config(name: str, broker_url: str, folder: Path, app_log: Path) -> str:
+    # JSON's strings are TOML's basic strings, for everything that occurs in a path
+    text = json.dumps
+    return f"""\
+agent_id = {text(name)}
+tenant = "acme"
+site = "lab"
+broker_url = {text(broker_url)}
+heartbeat_interval = {HEARTBEAT_S}
+modules = []
+labels = {{ ring = "lab", kind = "real" }}
+state_dir = {text(str(folder / "state"))}
+
+[[logs.files]]
+path = {text(str(app_log))}
+service = "metrology"
+"""
+
+
+def agent_name(number: int) -> str:
+    """The device id of one of them."""
+    return f"edge-agent-{number:03d}"
+
+
+def make_app_log(child: Child) -> Path:
+    """The file that the agent will follow, in its folder."""
+    app_log = child.folder / "app.log"
+    app_log.touch()
+    return app_log
+
+
+def start_agent(child: Child, app_log: Path, broker_url: str) -> None:
+    """Starts it, behind everything else."""
+    config = child.folder / "agent.toml"
+    config.write_text(_config(child.name, broker_url, child.folder, app_log), encoding="utf-8")
+    command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(config)]
+    # A variable that configures agents on this machine would outrank the file, and send the demo's to a real broker.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("FLEETVIEW_AGENT_")}
+    child.start(command, grace_s=_GRACE_S, delay_s=_DELAY_S, nice=_NICE, env=env)

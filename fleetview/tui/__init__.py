@@ -1,0 +1,1 @@
+"""What is shown. Decides nothing: it draws what core knows."""

@@ -1,0 +1,254 @@
+"""The dashboard: owns the fleet and its feed, lets time pass, and has the screen on top repaint what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
+
+from fleetview.core.ages import age
+from fleetview.core.device import Device
+from fleetview.core.fleet import Fleet
+from fleetview.core.logbook import Entry
+from fleetview.core.snapshot import device_snapshot
+from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
+from fleetview.tui.fleet_rows import Now, copied_row
+from fleetview.tui.glyphs import ASCII, Glyphs
+from fleetview.tui.log_rows import copied_record
+from fleetview.tui.screens.fleet import FleetScreen
+from fleetview.tui.status import LinkView, Watch
+from fleetview.tui.view import View
+from fleetview_agent.wire import Address
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+TICKS_PER_S = 4
+_RATE_WINDOW_S = 5.0
+_WARM_UP_S = 1.0
+_SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a program."""
+
+
+class Feed(Protocol):
+    """What keeps the fleet up to date."""
+
+    @property
+    def state(self) -> LinkState:
+        """How the link stands."""
+
+    @property
+    def messages(self) -> int:
+        """Messages so far."""
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Feed the fleet until cancelled."""
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the dashboard is told at its start."""
+
+    title: str
+    """The fleet's name."""
+    broker: str
+    """Where it is watched, without a password."""
+    glyphs: Glyphs
+    theme: str | None = None
+
+
+def wall_clock() -> Now:
+    """The moment it is."""
+    return Now(monotonic(), time())
+
+
+class _PlainScrollBar(ScrollBarRender):
+    """Without the block characters that a plain terminal lacks."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
+
+
+def _warm_up() -> None:
+    """Build the filter language's parser now, 0.1 s, and not under the first key of the first filter."""
+    from fleetview.core.query import compile_devices  # noqa: PLC0415  # not before the first paint
+
+    compile_devices("ok")
+
+
+def _device_palette() -> type[Provider]:
+    from fleetview.tui.palette import DevicePalette  # noqa: PLC0415  # imported when first shown
+
+    return DevicePalette
+
+
+class FleetApp(App[int]):
+    """The dashboard. Its return value is the exit code."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "fleetview"
+    COMMANDS = App.COMMANDS | {_device_palette}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "colon", "command_palette", "commands", key_display=":", id="app.commands", tooltip="Find a device or a command"
+        ),
+        Binding("q", "quit", "quit", id="app.quit", tooltip="Leave fleetview"),
+        Binding("question_mark", "keys", "keys", key_display="?", id="app.keys", tooltip="The keys that work right now"),
+        Binding("ctrl+r", "reconnect", "reconnect", show=False, id="app.reconnect", tooltip="Try the broker again at once"),
+    ]
+
+    def __init__(self, fleet: Fleet, feed: Feed, setup: Setup, clock: Callable[[], Now] = wall_clock) -> None:
+        super().__init__()
+        self.fleet = fleet
+        self.glyphs = setup.glyphs
+        self._feed = feed
+        self._setup = setup
+        self._clock = clock
+        self._feed_task: asyncio.Task[None] | None = None
+        self._whole_second = -1
+        self._blind_since: float | None = None
+        self._rates: deque[tuple[float, int]] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
+
+    def now(self) -> Now:
+        """The moment it is."""
+        return self._clock()
+
+    def get_default_screen(self) -> Screen[Any]:
+        return FleetScreen()
+
+    def on_mount(self) -> None:
+        self.set_class(self.glyphs is ASCII, "-ascii")
+        ScrollBar.renderer = _PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
+        if self._setup.theme is not None:
+            self.theme = self._setup.theme
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(NotImplementedError, RuntimeError):  # not on Windows, and not in a thread of its own
+                loop.add_signal_handler(number, self.exit, _SIGNALLED + number)
+        self._feed_task = asyncio.create_task(self._feed.run(), name="feed")
+        self._feed_task.add_done_callback(self._feed_ended)
+        self.set_interval(1 / TICKS_PER_S, self.tick)
+        self.set_timer(_WARM_UP_S, _warm_up)
+
+    async def on_unmount(self) -> None:
+        if self._feed_task is not None and not self._feed_task.done():
+            self._feed_task.cancel()
+            await asyncio.wait([self._feed_task], timeout=2)
+
+    def _feed_ended(self, task: asyncio.Task[None]) -> None:
+        # The feed lives as long as the app; when it falls over, that is a bug, and must not look like a quiet fleet.
+        if not task.cancelled() and (err := task.exception()) is not None:
+            self.panic(f"fleetview: the feed ended: {type(err).__name__}: {err}")
+
+    def tick(self) -> None:
+        """Let time pass, and have what changed repainted."""
+        now = self.now()
+        self.fleet.advance(*now)
+        changes = self.fleet.drain()
+        second = int(now.mono_s)
+        if second != self._whole_second:
+            self._whole_second = second
+            self._rates.append((now.mono_s, self._feed.messages))
+            self._blind_since = None if isinstance(self._feed.state, Up) else self._blind_since or now.mono_s
+        elif not changes:
+            return
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, View):
+                screen.show(changes, now)
+                break
+
+    # -- what the status lines show
+
+    def watching(self) -> Watch:
+        """The state of watching."""
+        now = self.now()
+        return Watch(
+            fleet=self.fleet,
+            now=now,
+            context=self._setup.title,
+            broker=self._setup.broker,
+            link=link_view(self._feed.state, now),
+            messages_per_s=self._rate(),
+            blind_since_mono=self._blind_since,
+        )
+
+    def _rate(self) -> float:
+        if len(self._rates) < 2:  # noqa: PLR2004
+            return 0.0
+        (begin, first), (end, last) = self._rates[0], self._rates[-1]
+        return (last - first) / (end - begin) if end > begin else 0.0
+
+    # -- going places
+
+    def open_device(self, device: Device) -> None:
+        """Show one device."""
+        from fleetview.tui.screens.device import DeviceScreen  # noqa: PLC0415  # imported when first shown
+
+        self.push_screen(DeviceScreen(device))
+
+    def open_logs(self, address: Address | None) -> None:
+        """Show the logs of a device, or of all."""
+        from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415  # imported when first shown
+
+        self.push_screen(LogScreen(address))
+
+    def action_keys(self) -> None:
+        from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415  # imported when first shown
+
+        if not isinstance(self.screen, KeysScreen):
+            self.push_screen(KeysScreen(self.screen))
+
+    def action_reconnect(self) -> None:
+        self._feed.retry_now()
+
+    def copy_device(self, device: Device, *, as_json: bool) -> None:
+        """Put a device on the clipboard of the terminal (OSC 52)."""
+        now = self.now()
+        snapshot = device_snapshot(device, now.mono_s) if as_json else None
+        text = copied_row(device, now) if snapshot is None else json.dumps(snapshot, ensure_ascii=False)
+        self.copy_to_clipboard(text)
+        self.notify(f"copied {'JSON' if as_json else 'the row'} of {device.address.device}, {len(text):,} characters")
+
+    def copy_record(self, entry: Entry, *, as_json: bool) -> None:
+        """Put a log record on the clipboard of the terminal (OSC 52)."""
+        text = json.dumps(entry.fields(), ensure_ascii=False) if as_json else copied_record(entry)
+        self.copy_to_clipboard(text)
+        self.notify(f"copied {'JSON' if as_json else 'the line'} of the record, {len(text):,} characters")
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        yield from (
+            command for command in super().get_system_commands(screen) if command.title in {"Theme", "Quit", "Screenshot"}
+        )
+        yield SystemCommand("Keys", "The keys that work right now", self.action_keys)
+        yield SystemCommand("Logs", "The logs of the whole fleet", lambda: self.open_logs(None))
+        yield SystemCommand("Reconnect", "Try the broker again at once", self.action_reconnect)
+
+
+def link_view(state: LinkState, now: Now) -> LinkView:
+    """How the connection stands, in words."""
+    match state:
+        case Up(since_mono_s=since, protocol=protocol, refused_filters=refused):
+            old = "" if protocol == "5" else f" (MQTT {protocol})"
+            warning = None
+            if refused:
+                names = ", ".join(f"{name} ({why})" for name, why in refused)
+                warning = f"the broker refused {len(refused)} subscriptions: {names}"
+            return LinkView("up", f"up {age(now.mono_s - since)}{old}", warning)
+        case Connecting():
+            return LinkView("connecting", "connecting")
+        case Backoff(failure=failure, next_try_mono_s=due) | Refused(failure=failure, next_try_mono_s=due):
+            return LinkView("down", f"{failure.words}; next try in {age(due - now.mono_s + 1)} (ctrl+r: at once)")

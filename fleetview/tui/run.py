@@ -1,0 +1,66 @@
+"""Starts the dashboard: the environment that Textual reads at import, the feed, the app."""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fleetview.config import Context
+    from fleetview.feeds.states import LinkState
+    from fleetview.feeds.watch import FleetFeed
+
+_FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
+
+
+def _prepare_environment(theme: str | None) -> None:
+    """What Textual (8.2) reads when it is imported, and takes no notice of later."""
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+    os.environ.setdefault("TEXTUAL_FPS", "30")
+    plain = "NO_COLOR" in os.environ or (os.environ.get("TERM") in _FEW_COLOURS and not os.environ.get("COLORTERM"))
+    os.environ.setdefault("TEXTUAL_THEME", theme or ("ansi-dark" if plain else "textual-dark"))
+
+
+def _wants_ascii() -> bool:
+    """Whether this terminal cannot be trusted with more than ASCII: the Linux console lacks the glyphs in most fonts."""
+    encoding = (sys.stdout.encoding or locale.getpreferredencoding(do_setlocale=False)).lower().replace("-", "")
+    return encoding != "utf8" or os.environ.get("TERM") in {"linux", "vt100", "vt220"}
+
+
+class DashboardFeed:
+    """The connection, as the app sees it."""
+
+    def __init__(self, feed: FleetFeed) -> None:
+        self._connection = feed.connection
+
+    @property
+    def state(self) -> LinkState:
+        return self._connection.state
+
+    @property
+    def messages(self) -> int:
+        return self._connection.counts.messages
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        return self._connection.run()
+
+    def retry_now(self) -> None:
+        self._connection.retry_now()
+
+
+def run_dashboard(context: Context) -> int:
+    """Run the dashboard until the person leaves it. Returns the exit code."""
+    _prepare_environment(context.theme)
+    from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
+    from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
+    from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
+    from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
+
+    fleet = Fleet()
+    glyphs = ASCII if context.ascii or _wants_ascii() else UNICODE
+    app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), Setup(context.title, context.broker.endpoint, glyphs))
+    return app.run() or app.return_code or 0

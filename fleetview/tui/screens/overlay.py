@@ -1,0 +1,60 @@
+"""A document over the screen below: the whole record, the keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from fleetview.tui.screens.device import Document
+from fleetview.tui.spans import Line
+from fleetview.tui.widgets.bars import TitleLine
+
+if TYPE_CHECKING:
+    from fleetview.tui.app import FleetApp
+
+
+class Overlay(ModalScreen[None]):
+    """Lines in a box; Escape closes it."""
+
+    app: FleetApp
+
+    CSS_PATH = "overlay.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,backspace", "close", "close", id="overlay.close", tooltip="Close"),
+        Binding(
+            "question_mark", "app.keys", "keys", key_display="?", id="overlay.keys", tooltip="The keys that work right now"
+        ),
+        Binding("q", "app.quit", "quit", id="overlay.quit", tooltip="Leave fleetview"),
+    ]
+
+    def heading(self) -> Line:
+        """The heading."""
+        raise NotImplementedError
+
+    def document(self, width: int) -> list[Line]:
+        """The lines below it."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield TitleLine(id="title")
+            yield Document(id="document")
+
+    def on_mount(self) -> None:
+        self.query_one(Document).focus()
+        self.call_after_refresh(self._fill)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
+        document = self.query_one(Document)
+        document.set_document(self.document(document.width))
+        self.query_one(TitleLine).set_line(self.heading())
+
+    def action_close(self) -> None:
+        self.dismiss()

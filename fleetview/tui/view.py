@@ -1,0 +1,35 @@
+"""What every screen of the dashboard has in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.screen import Screen
+
+from fleetview.core.roster import Changes
+from fleetview.tui.widgets.bars import KeyLine
+
+if TYPE_CHECKING:
+    from fleetview.tui.app import FleetApp
+    from fleetview.tui.fleet_rows import Now
+
+
+class View(Screen[None]):
+    """A screen that is told once per tick what changed."""
+
+    app: FleetApp
+
+    def show(self, changes: Changes, now: Now) -> None:
+        """Repaint what changed."""
+        raise NotImplementedError
+
+    def show_all(self) -> None:
+        """Repaint all: what changed while another screen was on top was not told."""
+        self.show(Changes(), self.app.now())
+
+    def on_descendant_focus(self) -> None:
+        for keys in self.query(KeyLine):
+            keys.repaint()  # other keys work there
+
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self.show_all)

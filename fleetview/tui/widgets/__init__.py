@@ -1,0 +1,1 @@
+"""Line-drawing widgets that repaint only the cells that changed."""

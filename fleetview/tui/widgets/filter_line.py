@@ -1,0 +1,111 @@
+"""The line in which a filter is typed: takes effect while it is typed, and an invalid one changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from fleetview.core.query import QueryError
+
+T = TypeVar("T")
+
+
+def readable(text: str, compiled: Callable[[str], Callable[[T], bool]]) -> tuple[Callable[[T], bool] | None, str | None]:
+    """The filter that a text means, and what is wrong with the text.
+
+    Of a text that cannot be read, what stands before the mistake stays in force: a field's name that is half typed must not
+    empty the screen.
+    """
+    if not text.strip():
+        return None, None
+    try:
+        return compiled(text), None
+    except QueryError as err:
+        before, _ = readable(text[: err.position].rpartition(" ")[0], compiled)
+        return before, str(err)
+
+
+class _FilterInput(Input):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter",
+            "submit",
+            "to the list",
+            key_display="enter",
+            id="filter.done",
+            tooltip="Keep the filter, and back to the list",
+        ),
+    ]
+
+
+class FilterLine(Vertical):
+    """An input that opens with `/`."""
+
+    DEFAULT_CSS = """
+    FilterLine { height: auto; display: none; }
+    FilterLine.-open { display: block; }
+    FilterLine Input { height: 1; border: none; padding: 0 1; }
+    FilterLine Static { height: auto; display: none; padding: 0 1; color: $text-error; }
+    FilterLine.-wrong Static { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "clear", "no filter", id="filter.clear", tooltip="Take the filter away"),
+    ]
+
+    class Edited(Message):
+        """The text changed."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Done(Message):
+        """Enter or Escape: back to the list."""
+
+    def compose(self) -> ComposeResult:
+        yield _FilterInput(
+            placeholder="filter: health:critical site:plant-*  or any text", compact=True, select_on_focus=False
+        )
+        yield Static(markup=False)
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self.query_one(Input).value
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether what is typed cannot be read, and something else is in force."""
+        return self.has_class("-wrong")
+
+    def open(self) -> None:
+        """Start typing."""
+        self.add_class("-open")
+        self.query_one(Input).focus()
+
+    def complain(self, problem: str | None) -> None:
+        """Show what is wrong with the text; None for nothing."""
+        self.set_class(problem is not None, "-wrong")
+        self.query_one(Static).update(problem or "")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Edited(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if not event.value.strip():
+            self.remove_class("-open")
+        self.post_message(self.Done())
+
+    def action_clear(self) -> None:
+        self.query_one(Input).value = ""
+        self.remove_class("-open")
+        self.complain(None)
+        self.post_message(self.Done())

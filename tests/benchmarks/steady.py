@@ -1,0 +1,72 @@
+"""What it costs to leave the programs alone: the dashboard over 1,000 devices, and an agent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from support.broker import mosquitto
+from support.terminal import Terminal
+
+from benchmarks.figures import Figure
+from benchmarks.startup import FLEETVIEW
+
+DEVICES = 1_000
+INTERVAL_S = 10
+SECONDS = 20.0
+AGENT_SECONDS = 90.0
+
+
+def _dashboard(folder: Path) -> list[Figure]:
+    place = folder / "steady"
+    place.mkdir()
+    with mosquitto(place, config_lines=("max_queued_messages 0",), verbose=False) as broker:
+        simulate = [FLEETVIEW, "simulate", "--broker", broker.url, "--devices", str(DEVICES), "--scenario", "calm"]
+        with subprocess.Popen([*simulate, "--interval", str(INTERVAL_S)], stderr=subprocess.DEVNULL) as fleet:
+            try:
+                with Terminal([FLEETVIEW, "--broker", broker.url], columns=160, rows=48) as terminal:
+                    terminal.wait(f"of {DEVICES:,}", 60)
+                    terminal.idle(2 * INTERVAL_S)  # until all were heard live
+                    idle = terminal.idle(SECONDS)
+                    terminal.leave()
+            finally:
+                fleet.terminate()
+    what = f"dashboard, {DEVICES:,} devices, {DEVICES / INTERVAL_S:.0f} heartbeats/s, 160x48"
+    return [
+        Figure(f"{what}: of a core", idle.cpu_fraction * 100, "%", at_most=15),
+        Figure(f"{what}: to the terminal", idle.bytes_per_s / 1024, "KB/s", at_most=8),
+    ]
+
+
+def _agent(folder: Path) -> list[Figure]:
+    place = folder / "agent"
+    place.mkdir()
+    with mosquitto(place) as broker:
+        config = place / "agent.toml"
+        config.write_text(
+            f'agent_id = "bench"\nbroker_url = "{broker.url}"\nheartbeat_interval = 30\nstate_dir = "{place / "state"}"\n'
+        )
+        command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(config)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as agent:
+            try:
+                process = psutil.Process(agent.pid)
+                time.sleep(5)  # its start is not its steady state
+                before, begin = process.cpu_times(), time.perf_counter()
+                time.sleep(AGENT_SECONDS)
+                after, took = process.cpu_times(), time.perf_counter() - begin
+                resident = process.memory_info().rss / 2**20
+            finally:
+                agent.terminate()
+    cpu = (after.user + after.system - before.user - before.system) / took * 100
+    return [
+        Figure("agent: resident", resident, "MiB", at_most=45),
+        Figure("agent, heartbeat every 30 s: of a core", cpu, "%", at_most=0.5),
+    ]
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Of the dashboard and of the agent."""
+    return _dashboard(folder) + _agent(folder)
