@@ -16,6 +16,7 @@ from fleetview.core import inventory
 from fleetview.core.device import NO_VITALS, Claim, Connectivity, Device, Vitals
 from fleetview.core.logbook import Logbook
 from fleetview.core.outages import Outage, Site
+from fleetview.core.payloads import pack
 from fleetview.core.presence import calm_down, count_change, grace_s, judge, sleeps_for_s
 from fleetview.core.received import Received
 from fleetview.core.roster import MAX_DEVICES, Changes, Roster
@@ -182,7 +183,7 @@ class Fleet:
             self._rejudge(device, self._clock.observed(received.mono_s), received.unix_s)
 
     def _take_vitals(self, device: Device, body: Heartbeat, received: Received) -> None:
-        device.heartbeat_payload = received.payload
+        device.heartbeat_packed = pack(received.payload)
         found = body.resources
         device.vitals = NO_VITALS if found is None else Vitals(found.cpu, found.memory, found.disk, found.temperature_c)
         if body.health != device.health or (body.reasons or device.reasons):
@@ -251,7 +252,8 @@ class Fleet:
             return
         session, before = body.session, device.session
         if session is not None:
-            device.birth_session = session
+            # One text in the place of two that are equal: of 100,000 devices 7 MiB.
+            device.birth_session = device.session if session == device.session else session
             if device.session is None or session_is_newer(session, device.session) or not received.retained:
                 self._begin_session(device, session, received)
             if not received.retained and before not in {None, session}:
@@ -259,7 +261,8 @@ class Fleet:
                 # a broker that lost its memory is told all births anew.
                 device.seq, device.seq_epoch = -1, self._clock.epoch
         # Of an older session, too: it is the last that was born, and its interval is nearer the truth than none.
-        inventory.take_birth(device, body, received.payload)
+        inventory.take_birth(device, body, pack(received.payload))
+        device.labels = self._roster.share_labels(body.labels)
         if session is not None and not received.retained:
             self._come_online(device, self._prove_alive(device, received), received.unix_s)
         else:

@@ -48,6 +48,7 @@ class Roster:
         self._silent: dict[Site, set[Device]] = {}
         self._unsettled: set[Site] = set()
         self._shared: dict[Hashable, Hashable] = {}
+        self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     @property
     def sites(self) -> Mapping[Site, set[Device]]:
@@ -59,7 +60,7 @@ class Roster:
         if len(self.devices) >= self._max_devices:
             self.refused += 1
             return None
-        device = Device(Address(self.share(address.tenant), self.share(address.site), address.device))
+        device = Device(address)
         self.devices[device.address] = device
         site = site_of(device)
         self._sites.setdefault(site, set()).add(device)
@@ -132,6 +133,18 @@ class Roster:
             self._shared[value] = value
             return value
         return found  # type: ignore[return-value]
+
+    def share_labels(self, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        """One copy of the labels that many devices have in common; None for none."""
+        if not labels:
+            return None
+        key = tuple(labels.items())
+        found = self._labels.get(key)
+        if found is None:
+            if len(self._labels) >= _MAX_SHARED:
+                self._labels.clear()
+            found = self._labels[key] = dict(labels)
+        return found
 
 
 def site_of(device: Device) -> Site:

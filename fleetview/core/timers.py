@@ -43,7 +43,8 @@ class ObservedClock:
 
     def observed(self, mono_s: float) -> float:
         """Observed seconds at a moment."""
-        return (mono_s if self._down_since_mono is None else self._down_since_mono) - self._frozen_s
+        at_s = mono_s if self._down_since_mono is None else self._down_since_mono
+        return at_s - self._frozen_s if self._frozen_s else at_s  # the same object: kept twice in each device
 
     def go_down(self, mono_s: float) -> None:
         """The link is lost."""
