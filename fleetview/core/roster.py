@@ -17,6 +17,7 @@ MAX_DEVICES = 250_000
 _MAX_SHARED = 10_000
 
 T = TypeVar("T", bound=Hashable)
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Changes:
     """Devices of which something that is shown may have changed."""
     added: set[Device] = field(default_factory=set)
     removed: set[Device] = field(default_factory=set)
+    shifted: set[Device] = field(default_factory=set)
+    """Devices that are in another trouble than before."""
     outages: bool = False
     """A site outage began, changed or ended."""
 
@@ -41,6 +44,13 @@ class Roster:
         self.devices: dict[Address, Device] = {}
         self.outages: dict[Site, Outage] = {}
         self.troubles: Counter[Trouble] = Counter()
+        self.releases: Counter[str] = Counter()
+        """Devices by the release they run; those that did not say are left out."""
+        self.attention: Counter[Site] = Counter()
+        """Devices by site of which somebody should look; sites without such a device are left out."""
+        self.tenants: Counter[str] = Counter()
+        self.longest_device = self.longest_site = self.longest_tenant = 0
+        """Characters of the longest names there ever were: columns that shrink would make a table jump."""
         self.changes = Changes()
         self.refused = 0
         self._max_devices = max_devices
@@ -55,6 +65,11 @@ class Roster:
         """The devices of each site."""
         return self._sites
 
+    @property
+    def in_trouble(self) -> int:
+        """Devices that somebody should look at."""
+        return sum(count for trouble, count in self.troubles.items() if trouble.needs_attention)
+
     def add(self, address: Address) -> Device | None:
         """A new device; None when there are too many."""
         if len(self.devices) >= self._max_devices:
@@ -64,7 +79,12 @@ class Roster:
         self.devices[device.address] = device
         site = site_of(device)
         self._sites.setdefault(site, set()).add(device)
-        self.troubles[trouble_of(device)] += 1
+        device.trouble = trouble_of(device)
+        self.troubles[device.trouble] += 1
+        self.tenants[address.tenant] += 1
+        self.longest_tenant = max(self.longest_tenant, len(address.tenant))
+        self.longest_site = max(self.longest_site, len(address.site))
+        self.longest_device = max(self.longest_device, len(address.device))
         self._unsettled.add(site)
         self.changes.added.add(device)
         return device
@@ -79,20 +99,44 @@ class Roster:
         if not members:
             del self._sites[site]
             self._silent.pop(site, None)
-        self.troubles[trouble_of(device)] -= 1
+        self.troubles[device.trouble] -= 1
+        self._count(self.attention, site, -device.trouble.needs_attention)
+        self._count(self.tenants, site.tenant, -1)
+        if device.release is not None:
+            self._count(self.releases, device.release, -1)
         self._unsettled.add(site)
         self.changes.added.discard(device)
         self.changes.touched.discard(device)
+        self.changes.shifted.discard(device)
         self.changes.removed.add(device)
 
-    def recount(self, device: Device, before: Trouble, *, was_silent: bool) -> None:
+    @staticmethod
+    def _count(counter: Counter[K], key: K, change: int) -> None:
+        """Without keys that count nothing: a hostile fleet has ever new ones."""
+        if change:
+            counter[key] += change
+            if counter[key] <= 0:
+                del counter[key]
+
+    def set_release(self, device: Device, release: str | None) -> None:
+        """A device runs another release."""
+        if device.release is not None:
+            self._count(self.releases, device.release, -1)
+        device.release = None if release is None else self.share(release)
+        if device.release is not None:
+            self.releases[device.release] += 1
+
+    def recount(self, device: Device, *, was_silent: bool) -> None:
         """Bring the sums up to date after a device changed."""
-        after = trouble_of(device)
+        before, after = device.trouble, trouble_of(device)
+        site = site_of(device)
         if after is not before:
+            device.trouble = after
             self.troubles[before] -= 1
             self.troubles[after] += 1
+            self._count(self.attention, site, after.needs_attention - before.needs_attention)
+            self.changes.shifted.add(device)
         if device.silent or was_silent:
-            site = site_of(device)
             silent = self._silent.setdefault(site, set())
             (silent.add if device.silent else silent.discard)(device)
             self._unsettled.add(site)
