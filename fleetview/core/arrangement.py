@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -232,6 +233,8 @@ class Arrangement:
             new = set(self._new)  # taken off only when they stand in line: this work may be given up for another wish
             lined_up = self._by_address + list(new)
             yield from _sort(lined_up, attrgetter("address"), sorted_up_to=len(self._by_address))
+            if len(lined_up) > len(self._fleet.devices):  # one that was there from the start is told as added, too
+                lined_up = [device for device, _ in groupby(lined_up)]
             self._by_address = lined_up
             self._new -= new
 

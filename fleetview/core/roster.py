@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from operator import gt
+from typing import NamedTuple, TypeVar
 
 from fleetview.core.device import Device
 from fleetview.core.outages import Outage, Site, find_outage
@@ -15,9 +16,18 @@ from fleetview_agent.wire import Address
 MAX_DEVICES = 250_000
 """A broker that anybody may write to must not be able to fill the memory. What is refused is counted."""
 _MAX_SHARED = 10_000
+_MAX_LABEL_NAMES = 100
 
 T = TypeVar("T", bound=Hashable)
 K = TypeVar("K", bound=Hashable)
+
+
+class NameSizes(NamedTuple):
+    """Characters of the longest names."""
+
+    tenant: int = 0
+    site: int = 0
+    device: int = 0
 
 
 @dataclass(slots=True)
@@ -49,14 +59,15 @@ class Roster:
         self.attention: Counter[Site] = Counter()
         """Devices by site of which somebody should look; sites without such a device are left out."""
         self.tenants: Counter[str] = Counter()
-        self.longest_device = self.longest_site = self.longest_tenant = 0
-        """Characters of the longest names there ever were: columns that shrink would make a table jump."""
+        self._longest = NameSizes()
         self.changes = Changes()
         self.refused = 0
         self._max_devices = max_devices
         self._sites: dict[Site, set[Device]] = {}
         self._silent: dict[Site, set[Device]] = {}
         self._unsettled: set[Site] = set()
+        self.label_names: dict[str, None] = {}
+        """The names of labels that were seen, the first hundred of them."""
         self._shared: dict[Hashable, Hashable] = {}
         self._labels: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
@@ -64,6 +75,11 @@ class Roster:
     def sites(self) -> Mapping[Site, set[Device]]:
         """The devices of each site."""
         return self._sites
+
+    @property
+    def name_sizes(self) -> NameSizes:
+        """Characters of the longest names there ever were: columns that shrink would make a table jump."""
+        return self._longest
 
     @property
     def in_trouble(self) -> int:
@@ -82,9 +98,8 @@ class Roster:
         device.trouble = trouble_of(device)
         self.troubles[device.trouble] += 1
         self.tenants[address.tenant] += 1
-        self.longest_tenant = max(self.longest_tenant, len(address.tenant))
-        self.longest_site = max(self.longest_site, len(address.site))
-        self.longest_device = max(self.longest_device, len(address.device))
+        if any(map(gt, map(len, address), self._longest)):
+            self._longest = NameSizes(*map(max, map(len, address), self._longest))
         self._unsettled.add(site)
         self.changes.added.add(device)
         return device
@@ -188,6 +203,9 @@ class Roster:
             if len(self._labels) >= _MAX_SHARED:
                 self._labels.clear()
             found = self._labels[key] = dict(labels)
+            for name in labels:
+                if len(self.label_names) < _MAX_LABEL_NAMES:
+                    self.label_names.setdefault(name)
         return found
 
 

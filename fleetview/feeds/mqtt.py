@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 import sys
@@ -29,6 +30,8 @@ MAX_BACKOFF_S = 30.0
 """A person waits in front of the screen; agents go to 60 s."""
 REFUSED_RETRY_S = 60.0
 """Authorisation is mended by people, and brokers ban those who knock too often."""
+_FILLING_S = 1.0
+"""Without a retained message for so long, the burst counts as over for those who only look."""
 _STABLE_S = 10.0
 """A link that stood this long starts over with the shortest wait."""
 _MAX_ADDRESSES = 500_000
@@ -128,7 +131,7 @@ class Connection:
         self._prefix = self._topics.root + "/"
         self._known: dict[tuple[str, ...], Address] = {}
         """The addresses that were found to be valid, by their parts: a topic as a key would cost 100 bytes more each."""
-        self._last_retained_mono_s = 0.0
+        self._last_retained_mono_s = -math.inf
         self._session: Session | None = None
         self._changed = asyncio.Event()
         """Set, and replaced, at each change of state."""
@@ -181,6 +184,11 @@ class Connection:
                         return True
                     await asyncio.sleep(rest_s)
         return False
+
+    @property
+    def filling(self) -> bool:
+        """Whether what the broker has retained is still coming."""
+        return monotonic() - self._last_retained_mono_s < _FILLING_S
 
     async def outcome(self) -> Up | Backoff | Refused:
         """How the attempt that is under way ends."""

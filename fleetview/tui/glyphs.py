@@ -21,6 +21,14 @@ class Glyphs:
     dot: str
     warning: str
     bad: str
+    up: str
+    down: str
+    selected: str
+    changed: str
+    bar_cell: str
+    no_data: str
+    levels: str
+    """Eight heights, the lowest first."""
 
 
 UNICODE = Glyphs(
@@ -41,6 +49,13 @@ UNICODE = Glyphs(
     dot="●",
     warning="▲",
     bad="✗",
+    up="▲",
+    down="▼",
+    selected="◆",
+    changed="•",
+    bar_cell="▇",
+    no_data="·",
+    levels="▁▂▃▄▅▆▇█",
 )
 ASCII = Glyphs(
     trouble={
@@ -60,6 +75,13 @@ ASCII = Glyphs(
     dot="*",
     warning="!",
     bad="X",
+    up="^",
+    down="v",
+    selected="+",
+    changed="'",
+    bar_cell="=",
+    no_data=" ",
+    levels="_.:-=+*#",
 )
 
 _STYLE: dict[Trouble, StyleName] = {

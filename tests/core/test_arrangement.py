@@ -140,6 +140,19 @@ def test_what_makes_the_rows_wrong_is_noticed(before: list[Any], wish: Wish, the
         assert shown(table.rows) == expected(world, wish, set())
 
 
+def test_a_device_that_was_there_from_the_start_stands_once() -> None:
+    world = World()
+    for number in range(3):
+        tell(world, {"site": "north", "device": number, "health": "ok", "release": None, "cpu": None, "gone": False})
+    table = Arrangement(world.fleet, now)
+    table.begin()
+    finish(table)
+    table.note(world.fleet.drain())
+    assert table.stale
+    table.begin()
+    assert shown(finish(table)) == ["gw-00", "gw-01", "gw-02"]
+
+
 @pytest.fixture
 def fleet() -> World:
     world = World()

@@ -89,6 +89,11 @@ class FilterLine(Vertical):
         self.add_class("-open")
         self.query_one(Input).focus()
 
+    def put(self, text: str) -> None:
+        """Have this filter, as if somebody had typed it; nothing is typed further."""
+        self.query_one(Input).value = text
+        self.set_class(bool(text), "-open")
+
     def complain(self, problem: str | None) -> None:
         """Show what is wrong with the text; None for nothing."""
         self.set_class(problem is not None, "-wrong")
