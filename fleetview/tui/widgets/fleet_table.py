@@ -114,7 +114,7 @@ class FleetTable(LineList):
     def _start(self) -> None:
         self._began_mono, self._cost_s = self._now().mono_s, 0.0
         if not self._go_on():
-            self.run_worker(self._in_slices(), group="arrange", exclusive=True)
+            self.run_worker(self._in_slices, group="arrange", exclusive=True)  # type: ignore[arg-type]  # Textual 8.2 types it so
 
     async def _in_slices(self) -> None:
         while not self._go_on():  # noqa: ASYNC110  # nothing is waited for
