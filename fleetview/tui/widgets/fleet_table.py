@@ -232,11 +232,11 @@ class FleetTable(LineList):
 
     def on_cursor_moved(self) -> None:
         self._pinned = self.selected
+        self._to_top = False  # whoever moves meanwhile knows better
 
     def on_line_list_moved(self) -> None:
         self._moved_mono = self._now().mono_s
         self._pinned = self.selected
-        self._to_top = False  # whoever moves meanwhile knows better
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         event.stop()
