@@ -10,14 +10,15 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
-from fleetview.core.ages import age
+from fleetview.config import Link
+from fleetview.core.ages import age, rough_age
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry
@@ -26,17 +27,21 @@ from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
+from fleetview.tui.pace import PACES, Pace
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import LinkView, Watch
-from fleetview.tui.view import View
+from fleetview.tui.toolkit import Written, counting, limit_repaints
+from fleetview.tui.view import View, trail
 from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.timer import Timer
 
-TICKS_PER_S = 4
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
+_FRESH_S = 10
+"""A link that is younger has no age to speak of."""
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program."""
 
@@ -69,6 +74,18 @@ class Setup:
     """Where it is watched, without a password."""
     glyphs: Glyphs
     theme: str | None = None
+    link: Link = "fast"
+
+
+class _Sample(NamedTuple):
+    mono_s: float
+    messages: int
+    bytes: int
+
+
+class _PerSecond(NamedTuple):
+    messages: float
+    bytes: float
 
 
 def wall_clock() -> Now:
@@ -119,9 +136,15 @@ class FleetApp(App[int]):
         self._setup = setup
         self._clock = clock
         self._feed_task: asyncio.Task[None] | None = None
-        self._whole_second = -1
+        self.pace = PACES[setup.link]
+        self.shows_bytes = False
+        self.written = Written()
+        self.driver_class = counting(self.driver_class, self.written)
+        self._ticker: Timer | None = None
+        self._step = -1
+        self._state: LinkState | None = None
         self._blind_since: float | None = None
-        self._rates: deque[tuple[float, int]] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
+        self._rates: deque[_Sample] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
 
     def now(self) -> Now:
         """The moment it is."""
@@ -141,7 +164,7 @@ class FleetApp(App[int]):
                 loop.add_signal_handler(number, self.exit, _SIGNALLED + number)
         self._feed_task = asyncio.create_task(self._feed.run(), name="feed")
         self._feed_task.add_done_callback(self._feed_ended)
-        self.set_interval(1 / TICKS_PER_S, self.tick)
+        self.set_pace(self.pace)
         self.set_timer(_WARM_UP_S, _warm_up)
 
     async def on_unmount(self) -> None:
@@ -154,16 +177,28 @@ class FleetApp(App[int]):
         if not task.cancelled() and (err := task.exception()) is not None:
             self.panic(f"fleetview: the feed ended: {type(err).__name__}: {err}")
 
+    def set_pace(self, pace: Pace) -> None:
+        """Repaint as often as the link bears."""
+        self.pace = pace
+        limit_repaints(self.screen_stack, pace.repaints_per_s)
+        if self._ticker is not None:
+            self._ticker.stop()
+        self._ticker = self.set_interval(1 / pace.ticks_per_s, self.tick)
+        self._rates.clear()
+
     def tick(self) -> None:
         """Let time pass, and have what changed repainted."""
         now = self.now()
         self.fleet.advance(*now)
         changes = self.fleet.drain()
-        second = int(now.mono_s)
-        if second != self._whole_second:
-            self._whole_second = second
-            self._rates.append((now.mono_s, self._feed.messages))
-            self._blind_since = None if isinstance(self._feed.state, Up) else self._blind_since or now.mono_s
+        step, state = int(now.mono_s / self.pace.figures_every_s), self._feed.state
+        if state != self._state:
+            self._state = state
+            self._blind_since = None if isinstance(state, Up) else self._blind_since or now.mono_s
+            self._step = -1  # a link that comes or goes is news at any pace
+        if step != self._step:
+            self._step = step
+            self._rates.append(_Sample(now.mono_s, self._feed.messages, self.written.bytes))
         elif not changes:
             return
         for screen in reversed(self.screen_stack):
@@ -182,15 +217,23 @@ class FleetApp(App[int]):
             context=self._setup.title,
             broker=self._setup.broker,
             link=link_view(self._feed.state, now),
-            messages_per_s=self._rate(),
+            messages_per_s=self._per_s().messages,
             blind_since_mono=self._blind_since,
+            trail=trail(self.screen_stack[1:]),
+            coarse=self.pace.coarse,
         )
 
-    def _rate(self) -> float:
-        if len(self._rates) < 2:  # noqa: PLR2004
-            return 0.0
-        (begin, first), (end, last) = self._rates[0], self._rates[-1]
-        return (last - first) / (end - begin) if end > begin else 0.0
+    @property
+    def bytes_per_s(self) -> float:
+        """Bytes that went to the terminal, of late."""
+        return self._per_s().bytes
+
+    def _per_s(self) -> _PerSecond:
+        if len(self._rates) < 2 or self._rates[-1].mono_s <= self._rates[0].mono_s:  # noqa: PLR2004
+            return _PerSecond(0.0, 0.0)
+        first, last = self._rates[0], self._rates[-1]
+        took = last.mono_s - first.mono_s
+        return _PerSecond((last.messages - first.messages) / took, (last.bytes - first.bytes) / took)
 
     # -- going places
 
@@ -247,7 +290,8 @@ def link_view(state: LinkState, now: Now) -> LinkView:
             if refused:
                 names = ", ".join(f"{name} ({why})" for name, why in refused)
                 warning = f"the broker refused {len(refused)} subscriptions: {names}"
-            return LinkView("up", f"up {age(now.mono_s - since)}{old}", warning)
+            lasted = now.mono_s - since
+            return LinkView("up", f"up{'' if lasted < _FRESH_S else f' {rough_age(lasted)}'}{old}", warning)
         case Connecting():
             return LinkView("connecting", "connecting")
         case Backoff(failure=failure, next_try_mono_s=due) | Refused(failure=failure, next_try_mono_s=due):

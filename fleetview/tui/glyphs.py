@@ -21,6 +21,8 @@ class Glyphs:
     dot: str
     warning: str
     bad: str
+    crumb: str
+    """Between the steps of a trail."""
 
 
 UNICODE = Glyphs(
@@ -41,6 +43,7 @@ UNICODE = Glyphs(
     dot="●",
     warning="▲",
     bad="✗",
+    crumb="›",
 )
 ASCII = Glyphs(
     trouble={
@@ -60,6 +63,7 @@ ASCII = Glyphs(
     dot="*",
     warning="!",
     bad="X",
+    crumb=">",
 )
 
 _STYLE: dict[Trouble, StyleName] = {

@@ -54,13 +54,15 @@ class DashboardFeed:
 
 def run_dashboard(context: Context) -> int:
     """Run the dashboard until the person leaves it. Returns the exit code."""
-    _prepare_environment(context.theme)
+    display = context.display
+    _prepare_environment(display.theme)
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
 
     fleet = Fleet()
-    glyphs = ASCII if context.ascii or _wants_ascii() else UNICODE
-    app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), Setup(context.title, context.broker.endpoint, glyphs))
-    return app.run() or app.return_code or 0
+    glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
+    setup = Setup(context.title, context.broker.endpoint, glyphs, link=display.link)
+    app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
+    return app.run(mouse=not display.no_mouse) or app.return_code or 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 
@@ -14,10 +15,26 @@ if TYPE_CHECKING:
     from fleetview.tui.fleet_rows import Now
 
 
+def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:
+    """How one came to the last of these screens: `gw-0042`, `logs`."""
+    crumbs: list[str] = []
+    for screen in screens:
+        if isinstance(screen, View):
+            crumb = screen.crumb
+            before = crumbs[-1] if crumbs else ""
+            crumbs.append(crumb.removesuffix(f" of {before}"))
+    return tuple(crumbs)
+
+
 class View(Screen[None]):
     """A screen that is told once per tick what changed."""
 
     app: FleetApp
+
+    @property
+    def crumb(self) -> str:
+        """What this screen is called in the trail that leads to it."""
+        raise NotImplementedError
 
     def show(self, changes: Changes, now: Now) -> None:
         """Repaint what changed."""

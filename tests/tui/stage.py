@@ -12,6 +12,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from fleetview.config import Link
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
@@ -172,10 +173,12 @@ async def dashboard(
     glyphs: Glyphs = UNICODE,
     state: LinkState | None = None,
     theme: str | None = None,
+    link: Link = "fast",
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
-    app = FleetApp(told.fleet, feed, Setup("plant", "broker.example:8883", glyphs, theme), clock=lambda: told.now)
+    setup = Setup("plant", "broker.example:8883", glyphs, theme, link=link)
+    app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:
         for timer in app._timers:
             timer.pause()

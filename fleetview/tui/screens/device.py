@@ -55,6 +55,10 @@ class DeviceScreen(View):
         super().__init__()
         self._device = device
 
+    @property
+    def crumb(self) -> str:
+        return self._device.address.device
+
     def compose(self) -> ComposeResult:
         yield StatusBar(id="status")
         yield TitleLine(id="title")

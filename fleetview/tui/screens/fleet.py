@@ -35,6 +35,10 @@ class FleetScreen(View):
         Binding("escape", "clear_filter", "no filter", show=False, id="fleet.clear", tooltip="Take the filter away"),
     ]
 
+    @property
+    def crumb(self) -> str:
+        return "fleet"
+
     def compose(self) -> ComposeResult:
         app = self.app
         yield StatusBar(id="status")

@@ -47,6 +47,10 @@ class LogScreen(View):
         super().__init__()
         self._address = address
 
+    @property
+    def crumb(self) -> str:
+        return "logs" if self._address is None else f"logs of {self._address.device}"
+
     def compose(self) -> ComposeResult:
         yield StatusBar(id="status")
         yield TitleLine(id="title")

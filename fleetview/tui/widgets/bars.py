@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual.app import ComposeResult
+
 from fleetview.tui.keymap import working_keys
-from fleetview.tui.spans import Line, Span
-from fleetview.tui.status import status_lines
+from fleetview.tui.spans import Line, Span, line_width
+from fleetview.tui.status import clock, status_lines
 from fleetview.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -15,19 +17,42 @@ if TYPE_CHECKING:
 _HELP = "app.keys"
 
 
+class Clock(Lines):
+    """The time of day. Textual (8.2) sends a line from its widget's left edge on, so this must not be part of a long one."""
+
+    app: FleetApp
+
+    def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        return [(clock(self.app.watching()),)]
+
+
 class StatusBar(Lines):
     """Connection, rate, time, and how many devices are in which trouble."""
 
     app: FleetApp
 
+    DEFAULT_CSS = """
+    StatusBar Clock { dock: right; height: 1; width: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Clock()
+
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         return status_lines(self.app.watching(), width, self.app.glyphs)
 
     def repaint(self) -> None:
-        wanted = len(status_lines(self.app.watching(), self.size.width, self.app.glyphs))
-        if self.styles.height is None or self.styles.height.value != wanted:
-            self.styles.height = wanted
+        watch, width = self.app.watching(), self.size.width
+        lines = status_lines(watch, width, self.app.glyphs)
+        if self.styles.height is None or self.styles.height.value != len(lines):
+            self.styles.height = len(lines)
         super().repaint()
+        time = self.query_one(Clock)
+        size = line_width((clock(watch),))
+        time.display = line_width(lines[0]) + size <= width
+        if time.styles.width is None or time.styles.width.value != size:
+            time.styles.width = size
+        time.repaint()
 
 
 class KeyLine(Lines):
