@@ -6,9 +6,9 @@ import asyncio
 import json
 import signal
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
@@ -24,6 +24,7 @@ from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry
 from fleetview.core.snapshot import device_snapshot
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
+from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
@@ -31,17 +32,22 @@ from fleetview.tui.pace import PACES, Pace
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import LinkView, Watch
 from fleetview.tui.toolkit import Written, counting, limit_repaints
-from fleetview.tui.view import View, trail
+from fleetview.tui.view import Place, View, trail
+from fleetview.tui.widgets.bars import KeyLine
+from fleetview.tui.widgets.command_bar import CommandBar
 from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.timer import Timer
+    from textual.widget import AwaitMount
 
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
 _FRESH_S = 10
 """A link that is younger has no age to speak of."""
+_MAX_DEPTH = 8
+"""Screens on the way back to the fleet: whoever goes further begins a new way there."""
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program."""
 
@@ -75,6 +81,7 @@ class Setup:
     glyphs: Glyphs
     theme: str | None = None
     link: Link = "fast"
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Sample(NamedTuple):
@@ -118,14 +125,15 @@ class FleetApp(App[int]):
 
     CSS_PATH = "app.tcss"
     TITLE = "fleetview"
+    COMMAND_PALETTE_BINDING = ""  # the binding below stands for it, with an id and words of its own
     COMMANDS = App.COMMANDS | {_device_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "colon", "command_palette", "commands", key_display=":", id="app.commands", tooltip="Find a device or a command"
-        ),
+        Binding("colon", "command", "commands", key_display=":", id="app.commands", tooltip="Run a command"),
         Binding("q", "quit", "quit", id="app.quit", tooltip="Leave fleetview"),
         Binding("question_mark", "keys", "keys", key_display="?", id="app.keys", tooltip="The keys that work right now"),
         Binding("ctrl+r", "reconnect", "reconnect", show=False, id="app.reconnect", tooltip="Try the broker again at once"),
+        Binding("ctrl+t", "bytes", "bytes", show=False, id="app.bytes", tooltip="Show what goes to the terminal"),
+        Binding("ctrl+p", "command_palette", "find", show=False, id="app.palette", tooltip="Find a device"),
     ]
 
     def __init__(self, fleet: Fleet, feed: Feed, setup: Setup, clock: Callable[[], Now] = wall_clock) -> None:
@@ -138,6 +146,7 @@ class FleetApp(App[int]):
         self._feed_task: asyncio.Task[None] | None = None
         self.pace = PACES[setup.link]
         self.shows_bytes = False
+        self.commander = Commander(self, setup.aliases)
         self.written = Written()
         self.driver_class = counting(self.driver_class, self.written)
         self._ticker: Timer | None = None
@@ -203,7 +212,8 @@ class FleetApp(App[int]):
             return
         for screen in reversed(self.screen_stack):
             if isinstance(screen, View):
-                screen.show(changes, now)
+                if screen.is_mounted:  # one that is just coming up shows all by itself
+                    screen.show(changes, now)
                 break
 
     # -- what the status lines show
@@ -237,17 +247,44 @@ class FleetApp(App[int]):
 
     # -- going places
 
-    def open_device(self, device: Device) -> None:
+    def open_fleet(self) -> AwaitMount | None:
+        """Show all devices."""
+        return self._go(("fleet", None), FleetScreen)
+
+    def open_device(self, device: Device) -> AwaitMount | None:
         """Show one device."""
         from fleetview.tui.screens.device import DeviceScreen  # noqa: PLC0415  # imported when first shown
 
-        self.push_screen(DeviceScreen(device))
+        return self._go(("device", device.address), lambda: DeviceScreen(device))
 
-    def open_logs(self, address: Address | None) -> None:
+    def open_logs(self, address: Address | None) -> AwaitMount | None:
         """Show the logs of a device, or of all."""
         from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415  # imported when first shown
 
-        self.push_screen(LogScreen(address))
+        return self._go(("logs", address), lambda: LogScreen(address))
+
+    def _go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
+        """Go back to a screen that leads here, or on to a new one. Whoever needs that one ready awaits it."""
+        known = [
+            index for index, screen in enumerate(self.screen_stack) if isinstance(screen, View) and screen.place == place
+        ]
+        depth = max((index for index, screen in enumerate(self.screen_stack) if isinstance(screen, View)), default=0)
+        top = known[-1] if known else depth if depth < _MAX_DEPTH else 0
+        while len(self.screen_stack) > top + 1:
+            self.pop_screen()
+        return None if known else self.push_screen(make())
+
+    async def action_command(self) -> None:
+        if not self.screen.query(CommandBar):
+            await self.screen.mount(self.commander.bar())
+
+    async def on_command_bar_asked(self, event: CommandBar.Asked) -> None:
+        await self.commander.run(event.bar, event.call)
+
+    def action_bytes(self) -> None:
+        self.shows_bytes = not self.shows_bytes
+        for keys in self.screen.query(KeyLine):
+            keys.repaint()
 
     def action_keys(self) -> None:
         from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415  # imported when first shown

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from fleetview.configfile import ConfigError
+from fleetview.tui.commands import alias_problems
+
 if TYPE_CHECKING:
     from fleetview.config import Context
     from fleetview.feeds.states import LinkState
@@ -53,9 +56,11 @@ class DashboardFeed:
 
 
 def run_dashboard(context: Context) -> int:
-    """Run the dashboard until the person leaves it. Returns the exit code."""
+    """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
     display = context.display
     _prepare_environment(display.theme)
+    if problems := [f"{display.file}: {problem}" for problem in alias_problems(display.aliases)]:
+        raise ConfigError(problems)
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
@@ -63,6 +68,6 @@ def run_dashboard(context: Context) -> int:
 
     fleet = Fleet()
     glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
-    setup = Setup(context.title, context.broker.endpoint, glyphs, link=display.link)
+    setup = Setup(context.title, context.broker.endpoint, glyphs, link=display.link, aliases=display.aliases)
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
     return app.run(mouse=not display.no_mouse) or app.return_code or 0

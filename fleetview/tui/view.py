@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
 
 from fleetview.core.roster import Changes
 from fleetview.tui.widgets.bars import KeyLine
+from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
     from fleetview.tui.fleet_rows import Now
+
+Place = tuple[Literal["fleet", "device", "logs"], Address | None]
 
 
 def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:
@@ -32,6 +35,11 @@ class View(Screen[None]):
     app: FleetApp
 
     @property
+    def place(self) -> Place:
+        """What this screen shows: there is one of each at most on the way back to the fleet."""
+        raise NotImplementedError
+
+    @property
     def crumb(self) -> str:
         """What this screen is called in the trail that leads to it."""
         raise NotImplementedError
@@ -49,4 +57,8 @@ class View(Screen[None]):
             keys.repaint()  # other keys work there
 
     def on_screen_resume(self) -> None:
-        self.call_after_refresh(self.show_all)
+        self.call_after_refresh(self._come_back)
+
+    def _come_back(self) -> None:
+        if self in self.app.screen_stack:  # on the way back over several screens, those in between are gone by now
+            self.show_all()

@@ -174,10 +174,11 @@ async def dashboard(
     state: LinkState | None = None,
     theme: str | None = None,
     link: Link = "fast",
+    aliases: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
-    setup = Setup("plant", "broker.example:8883", glyphs, theme, link=link)
+    setup = Setup("plant", "broker.example:8883", glyphs, theme, link=link, aliases=aliases or {})
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:
         for timer in app._timers:

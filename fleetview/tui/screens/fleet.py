@@ -11,7 +11,7 @@ from fleetview.core.device import Device
 from fleetview.core.query import compile_devices
 from fleetview.core.roster import Changes
 from fleetview.tui.spans import Line, Span
-from fleetview.tui.view import View
+from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine, readable
 from fleetview.tui.widgets.fleet_table import FleetTable
@@ -36,13 +36,17 @@ class FleetScreen(View):
     ]
 
     @property
+    def place(self) -> Place:
+        return ("fleet", None)
+
+    @property
     def crumb(self) -> str:
         return "fleet"
 
     def compose(self) -> ComposeResult:
         app = self.app
         yield StatusBar(id="status")
-        yield FilterLine()
+        yield FilterLine(app.commander.device_offers)
         yield TitleLine(id="hint")
         yield FleetTable(app.fleet, app.glyphs, app.now)
         yield KeyLine(id="keys")

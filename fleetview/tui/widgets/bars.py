@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 
 from fleetview.tui.keymap import working_keys
-from fleetview.tui.spans import Line, Span, line_width
+from fleetview.tui.pace import size_rate
+from fleetview.tui.spans import Line, Span, line_width, pad
 from fleetview.tui.status import clock, status_lines
 from fleetview.tui.widgets.lines import Lines
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
 
 _HELP = "app.keys"
+_RATE_WIDTH = 11
 
 
 class Clock(Lines):
@@ -56,9 +58,20 @@ class StatusBar(Lines):
 
 
 class KeyLine(Lines):
-    """The keys that work now, most useful first; whatever does not fit is under `?`, and `?` always fits."""
+    """The keys that work now, most useful first; whatever does not fit is under `?`, and `?` always fits.
+
+    On demand, what goes to the terminal stands at the right.
+    """
+
+    app: FleetApp
 
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        if not self.app.shows_bytes:
+            return [self._keys(width)]
+        rate = Span(f"{size_rate(self.app.bytes_per_s)} ".rjust(_RATE_WIDTH), "dim")
+        return [(*pad(self._keys(width - _RATE_WIDTH), width - _RATE_WIDTH), rate)]
+
+    def _keys(self, width: int) -> Line:
         words: dict[str, list[str]] = {}
         last: list[str] = []
         for found in working_keys(self.screen):
@@ -74,7 +87,7 @@ class KeyLine(Lines):
                     continue
                 left -= size
             spans += [Span(f" {' '.join(words[word])}", "key"), Span(f" {word} ", "dim")]
-        return [tuple(spans)]
+        return tuple(spans)
 
 
 def _size(word: str, keys: list[str]) -> int:
