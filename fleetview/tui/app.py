@@ -82,6 +82,8 @@ class Setup:
     theme: str | None = None
     link: Link = "fast"
     aliases: Mapping[str, str] = field(default_factory=dict)
+    keymap: Mapping[str, str] = field(default_factory=dict)
+    """Other keys by the id of a binding."""
 
 
 class _Sample(NamedTuple):
@@ -163,6 +165,7 @@ class FleetApp(App[int]):
         return FleetScreen()
 
     def on_mount(self) -> None:
+        self.set_keymap(dict(self._setup.keymap))
         self.set_class(self.glyphs is ASCII, "-ascii")
         ScrollBar.renderer = _PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
         if self._setup.theme is not None:

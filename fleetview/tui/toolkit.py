@@ -9,7 +9,11 @@ from typing import Any
 import textual.screen
 from textual import constants
 from textual.driver import Driver
+from textual.keys import REPLACED_KEYS, Keys, _character_to_key, key_to_character
 from textual.screen import Screen
+
+MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "hyper", "meta"})
+KEY_NAMES = frozenset(key.value for key in Keys if not key.value.startswith("<")) | {"space", "comma"}
 
 
 @dataclass(slots=True)
@@ -45,3 +49,16 @@ def limit_repaints(screens: Iterable[Screen[Any]], per_s: int | None) -> None:
             timer.stop()
             screen._Screen__update_timer = None  # type: ignore[attr-defined]  # noqa: SLF001
             screen.refresh()  # what the timer had still to show
+
+
+def key_name(key: str) -> str:
+    """The toolkit's name of a key: `question_mark` for `?`."""
+    return _character_to_key(key) if len(key) == 1 else key
+
+
+def is_key(name: str) -> bool:
+    """Whether the toolkit knows a key by this name."""
+    *modifiers, base = name.split("+")
+    typed = key_to_character(base)  # of `esc`, too, by the name that Unicode gives the control character
+    known = base in KEY_NAMES or base in REPLACED_KEYS or (typed is not None and typed.isprintable())
+    return known and all(modifier in MODIFIERS for modifier in modifiers)

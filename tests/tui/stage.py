@@ -19,6 +19,7 @@ from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.received import Received
 from fleetview.feeds.states import LinkState, Up
 from fleetview.tui.app import FleetApp, Setup
+from fleetview.tui.bindings import keymap
 from fleetview.tui.fleet_rows import Now
 from fleetview.tui.glyphs import UNICODE, Glyphs
 from fleetview_agent.wire import Address, Channel, Message, WireError, decode, format_time
@@ -175,10 +176,11 @@ async def dashboard(
     theme: str | None = None,
     link: Link = "fast",
     aliases: Mapping[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
-    setup = Setup("plant", "broker.example:8883", glyphs, theme, link=link, aliases=aliases or {})
+    setup = Setup("plant", "broker.example:8883", glyphs, theme, link=link, aliases=aliases or {}, keymap=keymap(keys or {}))
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:
         for timer in app._timers:

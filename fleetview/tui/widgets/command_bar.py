@@ -46,7 +46,7 @@ class History:
         return self._lines[self._at] if self._at < len(self._lines) else ""
 
 
-class _CommandInput(CompletingInput):
+class CommandInput(CompletingInput):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "runs", key_display="enter", id="command.run", tooltip="Run the command"),
         Binding("escape", "leave", "closes", id="command.close", tooltip="Close the command line"),
@@ -99,7 +99,7 @@ class CommandBar(Vertical):
     def __init__(self, source: Source, read: Callable[[str], Call | None], history: History) -> None:
         super().__init__()
         self._offers = Offers()
-        self._input = _CommandInput(source, self._offers, history)
+        self._input = CommandInput(source, self._offers, history)
         self._read = read
         self._history = history
         self._came_from: Widget | None = None

@@ -46,7 +46,7 @@ def _wanted(text: str, cursor: int, offers: list[Completion]) -> list[Completion
     return offers if begun or behind.endswith(_OPENING) else []
 
 
-class _FilterInput(CompletingInput):
+class FilterInput(CompletingInput):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter",
@@ -87,7 +87,7 @@ class FilterLine(Vertical):
     def __init__(self, source: Source = _nothing) -> None:
         super().__init__()
         self._offers = Offers(floating=True)
-        self._input = _FilterInput(
+        self._input = FilterInput(
             lambda text, cursor: _wanted(text, cursor, source(text, cursor)),
             self._offers,
             "filter: health:critical site:plant-*  or any text",
