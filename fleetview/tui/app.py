@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
@@ -19,11 +20,13 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from fleetview.config import Link
 from fleetview.core.ages import age, rough_age
+from fleetview.core.completeness import half_seen
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry
 from fleetview.core.snapshot import device_snapshot
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
+from fleetview.remembered import Remembered
 from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
@@ -48,6 +51,9 @@ _FRESH_S = 10
 """A link that is younger has no age to speak of."""
 _MAX_DEPTH = 8
 """Screens on the way back to the fleet: whoever goes further begins a new way there."""
+_LOOK_FOR_HALVES_S = 5
+_MOST_COPIED = 500
+"""Devices: terminals and multiplexers drop a clipboard of megabytes without a word."""
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program."""
 
@@ -62,6 +68,10 @@ class Feed(Protocol):
     @property
     def messages(self) -> int:
         """Messages so far."""
+
+    @property
+    def filling(self) -> bool:
+        """Whether what the broker has retained is still coming."""
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Feed the fleet until cancelled."""
@@ -84,6 +94,8 @@ class Setup:
     aliases: Mapping[str, str] = field(default_factory=dict)
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Other keys by the id of a binding."""
+    remembered: Remembered = field(default_factory=Remembered)
+    """How the person left the screens."""
 
 
 class _Sample(NamedTuple):
@@ -125,7 +137,8 @@ def _device_palette() -> type[Provider]:
 class FleetApp(App[int]):
     """The dashboard. Its return value is the exit code."""
 
-    CSS_PATH = "app.tcss"
+    # Textual (8.2) does not load the style sheet of the screen that it starts with.
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/fleet.tcss"]
     TITLE = "fleetview"
     COMMAND_PALETTE_BINDING = ""  # the binding below stands for it, with an id and words of its own
     COMMANDS = App.COMMANDS | {_device_palette}
@@ -142,6 +155,7 @@ class FleetApp(App[int]):
         super().__init__()
         self.fleet = fleet
         self.glyphs = setup.glyphs
+        self.remembered = setup.remembered
         self._feed = feed
         self._setup = setup
         self._clock = clock
@@ -156,6 +170,7 @@ class FleetApp(App[int]):
         self._state: LinkState | None = None
         self._blind_since: float | None = None
         self._rates: deque[_Sample] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
+        self._half_seen = 0
 
     def now(self) -> Now:
         """The moment it is."""
@@ -211,6 +226,8 @@ class FleetApp(App[int]):
         if step != self._step:
             self._step = step
             self._rates.append(_Sample(now.mono_s, self._feed.messages, self.written.bytes))
+            if int(now.mono_s) % _LOOK_FOR_HALVES_S == 0 and not self.is_filling:
+                self._half_seen = half_seen(self.fleet)
         elif not changes:
             return
         for screen in reversed(self.screen_stack):
@@ -218,6 +235,11 @@ class FleetApp(App[int]):
                 if screen.is_mounted:  # one that is just coming up shows all by itself
                     screen.show(changes, now)
                 break
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether what the broker has retained is still coming."""
+        return self._feed.filling
 
     # -- what the status lines show
 
@@ -234,6 +256,7 @@ class FleetApp(App[int]):
             blind_since_mono=self._blind_since,
             trail=trail(self.screen_stack[1:]),
             coarse=self.pace.coarse,
+            half_seen=self._half_seen,
         )
 
     @property
@@ -305,6 +328,17 @@ class FleetApp(App[int]):
         text = copied_row(device, now) if snapshot is None else json.dumps(snapshot, ensure_ascii=False)
         self.copy_to_clipboard(text)
         self.notify(f"copied {'JSON' if as_json else 'the row'} of {device.address.device}, {len(text):,} characters")
+
+    def copy_devices(self, devices: list[Device], *, as_json: bool) -> None:
+        """Put several devices on the clipboard, a line each."""
+        now = self.now()
+        lines = [
+            json.dumps(device_snapshot(device, now.mono_s), ensure_ascii=False) if as_json else copied_row(device, now)
+            for device in devices[:_MOST_COPIED]
+        ]
+        self.copy_to_clipboard("\n".join(lines))
+        left_out = f", the first {len(lines):,} of {len(devices):,}" if len(lines) < len(devices) else ""
+        self.notify(f"copied {'JSON' if as_json else 'the rows'} of {len(lines):,} devices{left_out}")
 
     def copy_record(self, entry: Entry, *, as_json: bool) -> None:
         """Put a log record on the clipboard of the terminal (OSC 52)."""

@@ -18,12 +18,16 @@ FOLLOWING = {
     "overlay.keys": "app.keys",
     "overlay.commands": "app.commands",
     "overlay.quit": "app.quit",
+    "choose.commands": "app.commands",
 }
 """What does the same in a box, where the app's keys do not work: it goes along when that one gets other keys."""
 _NEVER_SENT = {"ctrl+i": "tab", "ctrl+j": "enter", "ctrl+m": "enter", "ctrl+h": "backspace"}
 """What terminals cannot tell from another key."""
 HEADINGS = {
     "app": "everywhere",
+    "overview": "on the figures above the fleet",
+    "jump": "while a name to go to is typed",
+    "choose": "in a list to choose from",
     "list": "in every list and document",
     "filter": "while a filter is typed",
     "typing": "while anything is typed",
@@ -61,6 +65,7 @@ class Place:
 def places() -> tuple[Place, ...]:
     """Everywhere that keys work. Imports every screen."""
     from fleetview.tui.app import FleetApp  # noqa: PLC0415  # only for those who ask
+    from fleetview.tui.screens.choose import ChooseScreen  # noqa: PLC0415
     from fleetview.tui.screens.device import DeviceScreen, Document  # noqa: PLC0415
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
     from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415
@@ -69,10 +74,16 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
     from fleetview.tui.widgets.filter_line import FilterInput, FilterLine  # noqa: PLC0415
     from fleetview.tui.widgets.fleet_table import FleetTable  # noqa: PLC0415
+    from fleetview.tui.widgets.jump import JumpLine  # noqa: PLC0415
+    from fleetview.tui.widgets.lines import LineList  # noqa: PLC0415
     from fleetview.tui.widgets.log_list import LogList  # noqa: PLC0415
+    from fleetview.tui.widgets.overview import OverviewBar  # noqa: PLC0415
 
     return (
         Place("the fleet's screen", (FleetApp, FleetScreen, FleetTable)),
+        Place("the figures above it", (FleetApp, OverviewBar)),
+        Place("a name to go to", (FleetApp, JumpLine), typing=True),
+        Place("a list to choose from", (ChooseScreen, LineList)),
         Place("a device's screen", (FleetApp, DeviceScreen, Document)),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the box of a record", (RecordScreen, Document)),

@@ -69,7 +69,7 @@ class Commander:
         if opened is not None:
             await opened
         if call.command.name in _FILTERED:
-            self._app.screen.query_one(FilterLine).set_text(call.argument)
+            self._app.screen.query_one(FilterLine).put(call.argument)
 
     def _prepared(self, call: Call) -> Callable[[], Awaitable[None] | None]:
         """What there is to do. Raises CommandError when it cannot be done."""

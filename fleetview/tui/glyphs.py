@@ -23,6 +23,14 @@ class Glyphs:
     bad: str
     crumb: str
     """Between the steps of a trail."""
+    up: str
+    down: str
+    selected: str
+    changed: str
+    bar_cell: str
+    no_data: str
+    levels: str
+    """Eight heights, the lowest first."""
 
 
 UNICODE = Glyphs(
@@ -44,6 +52,13 @@ UNICODE = Glyphs(
     warning="▲",
     bad="✗",
     crumb="›",
+    up="▲",
+    down="▼",
+    selected="◆",
+    changed="•",
+    bar_cell="▇",
+    no_data="·",
+    levels="▁▂▃▄▅▆▇█",
 )
 ASCII = Glyphs(
     trouble={
@@ -64,6 +79,13 @@ ASCII = Glyphs(
     warning="!",
     bad="X",
     crumb=">",
+    up="^",
+    down="v",
+    selected="+",
+    changed="'",
+    bar_cell="=",
+    no_data=" ",
+    levels="_.:-=+*#",
 )
 
 _STYLE: dict[Trouble, StyleName] = {

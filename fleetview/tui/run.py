@@ -48,6 +48,10 @@ class DashboardFeed:
     def messages(self) -> int:
         return self._connection.counts.messages
 
+    @property
+    def filling(self) -> bool:
+        return self._connection.filling
+
     def run(self) -> Coroutine[Any, Any, None]:
         return self._connection.run()
 
@@ -61,8 +65,10 @@ def run_dashboard(context: Context) -> int:
     _prepare_environment(display.theme)
     from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
 
+    from fleetview import paths  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
+    from fleetview.remembered import Remembered  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
 
@@ -79,6 +85,14 @@ def run_dashboard(context: Context) -> int:
         keymap = checked_keymap(display)
     fleet = Fleet()
     glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
-    setup = Setup(context.title, context.broker.endpoint, glyphs, link=display.link, aliases=display.aliases, keymap=keymap)
+    setup = Setup(
+        context.title,
+        context.broker.endpoint,
+        glyphs,
+        link=display.link,
+        aliases=display.aliases,
+        keymap=keymap,
+        remembered=Remembered(paths.state_dir() / "views.json", context.title),
+    )
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
     return app.run(mouse=not display.no_mouse) or app.return_code or 0

@@ -109,6 +109,7 @@ class FakeFeed:
     state: LinkState
     messages: int = 0
     retried: int = 0
+    filling: bool = False
 
     async def run(self) -> None:
         await asyncio.Event().wait()

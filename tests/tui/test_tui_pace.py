@@ -66,7 +66,7 @@ async def test_on_a_slow_link_a_lost_link_is_news() -> None:
         failure = Failure(FailureKind.REFUSED, "nobody listens there")
         stage.feed.state = Backoff(failure, stage.told.now.mono_s + 5)
         await stage.tick(1)
-        assert "blind for 0s: nobody listens there" in stage.rows[2]
+        assert "blind for 0s: nobody listens there" in stage.text
 
 
 def test_what_is_written_is_counted() -> None:

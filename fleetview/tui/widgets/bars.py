@@ -37,15 +37,19 @@ class StatusBar(Lines):
     StatusBar Clock { dock: right; height: 1; width: auto; }
     """
 
+    def __init__(self, *, id: str | None = None, counts: bool = True) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self._counts = counts
+
     def compose(self) -> ComposeResult:
         yield Clock()
 
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        return status_lines(self.app.watching(), width, self.app.glyphs)
+        return status_lines(self.app.watching(), width, self.app.glyphs, counts=self._counts)
 
     def repaint(self) -> None:
         watch, width = self.app.watching(), self.size.width
-        lines = status_lines(watch, width, self.app.glyphs)
+        lines = status_lines(watch, width, self.app.glyphs, counts=self._counts)
         if self.styles.height is None or self.styles.height.value != len(lines):
             self.styles.height = len(lines)
         super().repaint()

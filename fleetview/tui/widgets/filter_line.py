@@ -108,16 +108,16 @@ class FilterLine(Vertical):
         """Whether what is typed cannot be read, and something else is in force."""
         return self.has_class("-wrong")
 
-    def set_text(self, text: str) -> None:
-        """Filter by this, as if it had been typed."""
-        self.set_class(bool(text.strip()), "-open")
-        self._input.value = text
-        self._input.cursor_position = len(text)
-
     def open(self) -> None:
         """Start typing."""
         self.add_class("-open")
         self.query_one(Input).focus()
+
+    def put(self, text: str) -> None:
+        """Have this filter, as if somebody had typed it; nothing is typed further."""
+        self._input.value = text
+        self._input.cursor_position = len(text)
+        self.set_class(bool(text.strip()), "-open")
 
     def complain(self, problem: str | None) -> None:
         """Show what is wrong with the text; None for nothing."""
