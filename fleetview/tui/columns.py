@@ -57,7 +57,7 @@ COLUMNS: dict[str, Column] = {
     "release": Column("RELEASE", 8, "the release it runs", "release"),
     "cpu": Column("CPU", 4, "of all processors", "cpu", right=True),
     "memory": Column("MEM", 4, "memory in use", "memory", right=True),
-    "disk": Column("DISK", 4, "disk in use", "disk", right=True),
+    "disk": Column("DISK", 5, "disk in use", "disk", right=True),
     "temp": Column("TEMP", 5, "degrees Celsius", "temp", right=True),
     "seen": Column("SEEN", 7, "how long ago it was heard", "seen", right=True),
     "modules": Column("MODULES", 12, "how many run, and which does not", "module"),

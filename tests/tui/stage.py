@@ -18,6 +18,7 @@ from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.received import Received
 from fleetview.feeds.states import LinkState, Up
+from fleetview.remembered import Remembered
 from fleetview.tui.app import FleetApp, Setup
 from fleetview.tui.bindings import keymap
 from fleetview.tui.fleet_rows import Now
@@ -178,10 +179,20 @@ async def dashboard(
     link: Link = "fast",
     aliases: Mapping[str, str] | None = None,
     keys: Mapping[str, str] | None = None,
+    remembered: Remembered | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
-    setup = Setup("plant", "broker.example:8883", glyphs, theme, link=link, aliases=aliases or {}, keymap=keymap(keys or {}))
+    setup = Setup(
+        "plant",
+        "broker.example:8883",
+        glyphs,
+        theme,
+        link=link,
+        aliases=aliases or {},
+        keymap=keymap(keys or {}),
+        remembered=remembered or Remembered(),
+    )
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:
         for timer in app._timers:
