@@ -9,11 +9,14 @@ import textual.screen
 from textual import constants
 from textual.driver import Driver
 
+from fleetview.config import Context, Display
 from fleetview.feeds.states import Backoff
+from fleetview.tui.app import FleetApp
 from fleetview.tui.pace import PACES, size_rate
+from fleetview.tui.run import run_dashboard
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.toolkit import Written, counting
-from fleetview_agent.endpoint import Failure, FailureKind
+from fleetview_agent.endpoint import BrokerUrl, Failure, FailureKind
 from tui.stage import Told, address, dashboard
 
 
@@ -67,6 +70,23 @@ async def test_on_a_slow_link_a_lost_link_is_news() -> None:
         stage.feed.state = Backoff(failure, stage.told.now.mono_s + 5)
         await stage.tick(1)
         assert "blind for 0s: nobody listens there" in stage.text
+
+
+@pytest.mark.parametrize(("display", "mouse"), [(Display(), True), (Display(no_mouse=True, link="slow"), False)])
+def test_the_mouse_is_left_to_the_terminal(monkeypatch: pytest.MonkeyPatch, display: Display, mouse: bool) -> None:
+    ran: list[tuple[FleetApp, dict[str, Any]]] = []
+
+    def run(app: FleetApp, **how: Any) -> int:
+        ran.append((app, how))
+        return 0
+
+    monkeypatch.setattr(FleetApp, "run", run)
+    for name in ("TEXTUAL_ANIMATIONS", "TEXTUAL_SMOOTH_SCROLL", "TEXTUAL_FPS", "TEXTUAL_THEME"):
+        monkeypatch.setenv(name, "1")  # so that what is set in a process of its own is taken back here
+    assert run_dashboard(Context("plant", BrokerUrl.parse("mqtt://127.0.0.1"), None, display=display)) == 0
+    ((app, how),) = ran
+    assert how == {"mouse": mouse}
+    assert app.pace is PACES[display.link]
 
 
 def test_what_is_written_is_counted() -> None:

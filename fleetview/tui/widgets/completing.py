@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.offers import Completion, taken
 from fleetview.tui.spans import Line, Span, fit, width_of
 from fleetview.tui.widgets.lines import Lines
@@ -23,7 +24,7 @@ _WORD_WIDTH = 40
 Source = Callable[[str, int], list[Completion]]
 
 
-def offer_lines(offers: list[Completion], selected: int | None, width: int, marker: str) -> list[Line]:
+def offer_lines(offers: list[Completion], selected: int | None, width: int, glyphs: Glyphs) -> list[Line]:
     """The offers around the chosen one, as many as there is room for; the last line says how many more there are."""
     first = max(0, min((selected or 0) - MOST_LINES // 2, len(offers) - MOST_LINES))
     shown = offers[first : first + MOST_LINES]
@@ -36,7 +37,8 @@ def offer_lines(offers: list[Completion], selected: int | None, width: int, mark
         room = max(0, width - size - 6 - len(note))
         lines.append(
             (
-                Span(f" {marker if chosen else ' '} ", "key"),
+                Span(glyphs.bar, "rule"),  # an edge, where there is no colour to tell it from what lies below
+                Span(f"{glyphs.folded if chosen else ' '} ", "key"),
                 Span(fit(offer.text, size), "key" if chosen else "plain"),
                 Span("  " + fit(offer.hint, room), "plain" if chosen else "dim"),
                 Span(note + " ", "dim"),
@@ -99,7 +101,7 @@ class Offers(Lines):
         self.repaint()
 
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        return offer_lines(self.offers, self.selected, width, self.app.glyphs.folded)
+        return offer_lines(self.offers, self.selected, width, self.app.glyphs)
 
     def on_click(self, event: events.Click) -> None:
         first = max(0, min((self.selected or 0) - MOST_LINES // 2, len(self.offers) - MOST_LINES))
