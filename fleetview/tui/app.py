@@ -37,13 +37,14 @@ from fleetview.tui.status import LinkView, Watch
 from fleetview.tui.toolkit import Written, counting, limit_repaints
 from fleetview.tui.view import Place, View, trail
 from fleetview.tui.widgets.bars import KeyLine
-from fleetview.tui.widgets.command_bar import CommandBar
 from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.timer import Timer
     from textual.widget import AwaitMount
+
+    from fleetview.tui.widgets.command_bar import CommandBar
 
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
@@ -123,7 +124,9 @@ class _PlainScrollBar(ScrollBarRender):
 
 def _warm_up() -> None:
     """Build the filter language's parser now, 0.1 s, and not under the first key of the first filter."""
-    from fleetview.core.query import compile_devices  # noqa: PLC0415  # not before the first paint
+    import fleetview.core.query.complete  # noqa: PLC0415  # not before the first paint
+    import fleetview.tui.widgets.command_bar  # noqa: F401, PLC0415  # likewise
+    from fleetview.core.query import compile_devices  # noqa: PLC0415
 
     compile_devices("ok")
 
@@ -301,7 +304,7 @@ class FleetApp(App[int]):
         return None if known else self.push_screen(make())
 
     async def action_command(self) -> None:
-        if not self.screen.query(CommandBar):
+        if not self.screen.query("CommandBar"):
             await self.screen.mount(self.commander.bar())
 
     async def on_command_bar_asked(self, event: CommandBar.Asked) -> None:

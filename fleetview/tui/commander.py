@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from fleetview.core.seen import Seen
 from fleetview.tui import commands, offers
 from fleetview.tui.commands import Call, CommandError
+from fleetview.tui.history import History
 from fleetview.tui.pace import PACES
-from fleetview.tui.widgets.command_bar import CommandBar, History
 from fleetview.tui.widgets.filter_line import FilterLine
 
 if TYPE_CHECKING:
     from fleetview.core.device import Device
+    from fleetview.core.query.complete import Completion
     from fleetview.tui.app import FleetApp
+    from fleetview.tui.widgets.command_bar import CommandBar
 
 _FILTERED = frozenset({"devices", "logs"})
 _NAMED = 3
@@ -41,17 +43,19 @@ class Commander:
 
     def bar(self) -> CommandBar:
         """A line to type a command in."""
+        from fleetview.tui.widgets.command_bar import CommandBar  # noqa: PLC0415  # imported when first shown
+
         return CommandBar(
             lambda line, cursor: offers.command_offers(line, cursor, self._known),
             lambda line: commands.read(line, self._aliases),
             self._history,
         )
 
-    def device_offers(self, text: str, cursor: int) -> list[offers.Completion]:
+    def device_offers(self, text: str, cursor: int) -> list[Completion]:
         """What fits in a filter of devices."""
         return offers.device_filter_offers(text, cursor, self._known.devices)
 
-    def log_offers(self, text: str, cursor: int) -> list[offers.Completion]:
+    def log_offers(self, text: str, cursor: int) -> list[Completion]:
         """What fits in a filter of log records."""
         return offers.log_filter_offers(text, cursor, self._known.logs)
 

@@ -5,7 +5,6 @@ Pure, and without the toolkit: the configuration's aliases are checked with it b
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -90,6 +89,8 @@ def split(line: str) -> tuple[str, str]:
 
 def nearest(word: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
     """`; did you mean 'logs'?`, or what there is: all that is known, or what is worth listing of it."""
+    import difflib  # noqa: PLC0415 (for those who make mistakes)
+
     choices = list(dict.fromkeys(known))
     if close := difflib.get_close_matches(word[:40].lower(), choices, n=1, cutoff=0.5):
         return f"; did you mean {close[0]!r}?"

@@ -1,19 +1,23 @@
-"""What may be typed next behind `:` and `/`, worked out without a widget."""
+"""What may be typed next behind `:` and `/`, worked out without a widget.
+
+The filter language is imported when something is typed: 20 ms that the first picture need not wait for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
-from fleetview.core.query.complete import Completion, complete
-from fleetview.core.query.fields import Fields, device_fields, log_fields
 from fleetview.tui.commands import BY_NAME, COMMANDS, LINKS, Argument, split
+
+if TYPE_CHECKING:
+    from fleetview.core.query.complete import Completion
+    from fleetview.core.query.fields import Fields
 
 MAX_OFFERS = 50
 MAX_LOOKED_AT = 10_000
-
-__all__ = ["Completion", "Known", "command_offers", "device_filter_offers", "log_filter_offers", "taken"]
 
 Values = Callable[[], Mapping[str, Iterable[str]]]
 
@@ -32,6 +36,8 @@ class Known:
 
 def command_offers(line: str, cursor: int, known: Known) -> list[Completion]:
     """What fits at the cursor of a command line, best first."""
+    from fleetview.core.query.complete import Completion  # noqa: PLC0415 (see above)
+
     before = line[:cursor]
     stripped = before.lstrip(": ")
     start = len(before) - len(stripped)
@@ -81,26 +87,36 @@ def _arguments(kind: Argument, line: str, begin: int, cursor: int, known: Known)
 
 def device_filter_offers(text: str, cursor: int, values: Values) -> list[Completion]:
     """What fits in a filter of devices."""
+    from fleetview.core.query.complete import complete  # noqa: PLC0415 (see above)
+
     return complete(text, cursor, values(), _device_fields())
 
 
 def log_filter_offers(text: str, cursor: int, values: Values) -> list[Completion]:
     """What fits in a filter of log records."""
+    from fleetview.core.query.complete import complete  # noqa: PLC0415 (see above)
+
     return complete(text, cursor, values(), _log_fields())
 
 
 @cache
 def _device_fields() -> Fields:
+    from fleetview.core.query.fields import device_fields  # noqa: PLC0415 (see above)
+
     return device_fields(lambda: (0.0, 0.0))  # a clock, so that the fields that need one are offered; it is never asked
 
 
 @cache
 def _log_fields() -> Fields:
+    from fleetview.core.query.fields import log_fields  # noqa: PLC0415 (see above)
+
     return log_fields()
 
 
 def _words(text: str, cursor: int, choices: Iterable[tuple[str, str]]) -> list[Completion]:
     """The choices that hold what is typed; those that begin with it, or with one of their parts, first."""
+    from fleetview.core.query.complete import Completion  # noqa: PLC0415 (see above)
+
     typed = text[:cursor].lower()
     begins: list[Completion] = []
     holds: list[Completion] = []

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fleetview.tui import commands
 from fleetview.tui.commands import BY_NAME, COMMANDS, CommandError, alias_problems, devices_meant, read
+from fleetview.tui.history import History
 from fleetview.tui.offers import Known, command_offers, taken
-from fleetview.tui.widgets.command_bar import History
 from tui.stage import address
 
 ALIASES = {"crit": "devices health:critical", "lg": "logs"}

@@ -33,10 +33,6 @@ class StatusBar(Lines):
 
     app: FleetApp
 
-    DEFAULT_CSS = """
-    StatusBar Clock { dock: right; height: 1; width: auto; }
-    """
-
     def __init__(self, *, id: str | None = None, counts: bool = True) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(id=id)
         self._counts = counts
@@ -55,7 +51,9 @@ class StatusBar(Lines):
         super().repaint()
         time = self.query_one(Clock)
         size = line_width((clock(watch),))
-        time.display = line_width(lines[0]) + size <= width
+        fits = line_width(lines[0]) + size <= width
+        if time.display != fits:  # assigned, it would lay out the screen, and the first picture would wait for that
+            time.display = fits
         if time.styles.width is None or time.styles.width.value != size:
             time.styles.width = size
         time.repaint()

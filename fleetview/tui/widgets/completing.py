@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -11,17 +11,18 @@ from textual.message import Message
 from textual.widgets import Input
 
 from fleetview.tui.glyphs import Glyphs
-from fleetview.tui.offers import Completion, taken
+from fleetview.tui.offers import taken
 from fleetview.tui.spans import Line, Span, fit, width_of
 from fleetview.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
+    from fleetview.core.query.complete import Completion
     from fleetview.tui.app import FleetApp
 
 MOST_LINES = 5
 _WORD_WIDTH = 40
 
-Source = Callable[[str, int], list[Completion]]
+Source: TypeAlias = "Callable[[str, int], list[Completion]]"
 
 
 def offer_lines(offers: list[Completion], selected: int | None, width: int, glyphs: Glyphs) -> list[Line]:

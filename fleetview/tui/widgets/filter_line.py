@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,8 +12,10 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from fleetview.core.query import QueryError
-from fleetview.tui.offers import Completion
 from fleetview.tui.widgets.completing import CompletingInput, Offers, Source
+
+if TYPE_CHECKING:
+    from fleetview.core.query.complete import Completion
 
 T = TypeVar("T")
 _OPENING = (":", "=", "<", ">", "~", ",")
