@@ -20,6 +20,8 @@ from tui.stage import Stage, Told, address, dashboard
 
 WAYS: dict[str, tuple[str, ...]] = {
     "fleet": (),
+    "figures above the fleet": ("o", "right"),
+    "a list to choose from": ("s",),
     "device": ("enter",),
     "logs": ("L",),
     "record": ("L", "enter"),
