@@ -21,6 +21,8 @@ class Glyphs:
     dot: str
     warning: str
     bad: str
+    crumb: str
+    """Between the steps of a trail."""
     up: str
     down: str
     selected: str
@@ -49,6 +51,7 @@ UNICODE = Glyphs(
     dot="●",
     warning="▲",
     bad="✗",
+    crumb="›",
     up="▲",
     down="▼",
     selected="◆",
@@ -75,6 +78,7 @@ ASCII = Glyphs(
     dot="*",
     warning="!",
     bad="X",
+    crumb=">",
     up="^",
     down="v",
     selected="+",

@@ -11,7 +11,7 @@ from fleetview.core.query import compile_logs
 from fleetview.core.roster import Changes
 from fleetview.tui.log_rows import LEVEL_STYLE
 from fleetview.tui.spans import Span
-from fleetview.tui.view import View
+from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine, readable
 from fleetview.tui.widgets.log_list import LogList
@@ -47,10 +47,18 @@ class LogScreen(View):
         super().__init__()
         self._address = address
 
+    @property
+    def place(self) -> Place:
+        return ("logs", self._address)
+
+    @property
+    def crumb(self) -> str:
+        return "logs" if self._address is None else f"logs of {self._address.device}"
+
     def compose(self) -> ComposeResult:
         yield StatusBar(id="status")
         yield TitleLine(id="title")
-        yield FilterLine()
+        yield FilterLine(self.app.commander.log_offers)
         yield LogList(self.app.fleet.logbook, self.app.glyphs, self._address)
         yield KeyLine(id="keys")
 

@@ -28,6 +28,7 @@ class Overlay(ModalScreen[None]):
         Binding(
             "question_mark", "app.keys", "keys", key_display="?", id="overlay.keys", tooltip="The keys that work right now"
         ),
+        Binding("colon", "app.command", "commands", key_display=":", id="overlay.commands", tooltip="Run a command"),
         Binding("q", "app.quit", "quit", id="overlay.quit", tooltip="Leave fleetview"),
     ]
 
