@@ -17,6 +17,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
+from textual.widgets import Input
 
 from fleetview.config import Link
 from fleetview.core.ages import age, rough_age
@@ -35,7 +36,7 @@ from fleetview.tui.pace import PACES, Pace
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import LinkView, Watch
 from fleetview.tui.toolkit import Written, counting, limit_repaints
-from fleetview.tui.view import Place, View, trail
+from fleetview.tui.view import OPENS_INPUT, Place, View, trail
 from fleetview.tui.widgets.bars import KeyLine
 from fleetview_agent.wire import Address
 
@@ -146,7 +147,9 @@ class FleetApp(App[int]):
     COMMAND_PALETTE_BINDING = ""  # the binding below stands for it, with an id and words of its own
     COMMANDS = App.COMMANDS | {_device_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "command", "commands", key_display=":", id="app.commands", tooltip="Run a command"),
+        Binding(
+            "colon", "command", "commands", key_display=":", id="app.commands", tooltip="Run a command", priority=OPENS_INPUT
+        ),
         Binding("q", "quit", "quit", id="app.quit", tooltip="Leave fleetview"),
         Binding("question_mark", "keys", "keys", key_display="?", id="app.keys", tooltip="The keys that work right now"),
         Binding("ctrl+r", "reconnect", "reconnect", show=False, id="app.reconnect", tooltip="Try the broker again at once"),
@@ -302,6 +305,11 @@ class FleetApp(App[int]):
         while len(self.screen_stack) > top + 1:
             self.pop_screen()
         return None if known else self.push_screen(make())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "command" and isinstance(self.screen.focused, Input):
+            return False  # it is typed there
+        return super().check_action(action, parameters)
 
     async def action_command(self) -> None:
         if not self.screen.query("CommandBar"):

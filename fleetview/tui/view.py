@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
+from textual.widgets import Input
 
 from fleetview.core.roster import Changes
 from fleetview.tui.widgets.bars import KeyLine
@@ -14,6 +15,11 @@ from fleetview_agent.wire import Address
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
     from fleetview.tui.fleet_rows import Now
+
+OPENS_INPUT = True
+"""Bindings that open a line to type in are looked up with priority: the app does that itself, before it gives the next key
+to whatever has the focus then. Else the letters of who types fast, or pastes, are taken for keys of the list."""
+_OPENING = frozenset({"filter", "jump", "find", "time"})
 
 Place = tuple[Literal["fleet", "device", "logs"], Address | None]
 
@@ -33,6 +39,11 @@ class View(Screen[None]):
     """A screen that is told once per tick what changed."""
 
     app: FleetApp
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in _OPENING and isinstance(self.focused, Input):
+            return False  # it is typed there
+        return super().check_action(action, parameters)
 
     @property
     def place(self) -> Place:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
@@ -262,3 +265,15 @@ async def test_the_work_is_done_in_slices_and_keys_come_between(monkeypatch: pyt
             await stage.pilot.pause()
         assert table(stage).arrangement.rows is not rows
         assert [row for row in table(stage).arrangement.rows if isinstance(row, Device)]
+
+
+@pytest.mark.parametrize("keys", ["/health:critical", "'gw-11", ":logs"])
+async def test_letters_that_come_at_once_behind_the_key_that_opens_a_line_are_typed_there(keys: str) -> None:
+    """As from who types fast while the loop is busy, or pastes."""
+    async with dashboard(fleet()) as stage:
+        for char in keys:
+            stage.app.post_message(Key(_character_to_key(char), char))
+        async with asyncio.timeout(10):
+            while getattr(stage.app.screen.focused, "value", "") != keys[1:]:
+                await stage.pilot.pause(0.01)
+        assert isinstance(stage.app.screen, FleetScreen)

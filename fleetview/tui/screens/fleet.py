@@ -15,7 +15,7 @@ from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
 from fleetview.tui.screens.choose import Choice, ChooseScreen
 from fleetview.tui.spans import Line, Span
-from fleetview.tui.view import Place, View
+from fleetview.tui.view import OPENS_INPUT, Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine, readable
 from fleetview.tui.widgets.fleet_table import FleetTable
@@ -34,7 +34,8 @@ class FleetScreen(View):
     CSS_PATH = "fleet.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "slash", "filter", "filter", key_display="/", id="fleet.filter", tooltip="Show only what a filter lets through"
+            "slash", "filter", "filter", key_display="/", id="fleet.filter", tooltip="Show only what a filter lets through",
+            priority=OPENS_INPUT,
         ),
         Binding("l", "logs", "logs", id="fleet.logs", tooltip="The logs of the device under the cursor"),
         Binding("f", "faults", "faults", id="fleet.faults", tooltip="Only devices that somebody should look at, or all"),
@@ -43,7 +44,8 @@ class FleetScreen(View):
         Binding("space", "select", "select", id="fleet.select", tooltip="Select the device, group or outage, or no longer"),
         Binding("c", "columns", "columns", id="fleet.columns", tooltip="Choose the columns"),
         Binding(
-            "apostrophe", "jump", "jump", key_display="'", id="fleet.jump", tooltip="Go to a name by its beginning"
+            "apostrophe", "jump", "jump", key_display="'", id="fleet.jump", tooltip="Go to a name by its beginning",
+            priority=OPENS_INPUT,
         ),
         Binding("o", "overview", "overview", id="fleet.overview", tooltip="To the figures above; each becomes a filter"),
         Binding("L", "all_logs", "all logs", id="fleet.all_logs", tooltip="The logs of the whole fleet"),

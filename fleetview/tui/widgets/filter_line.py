@@ -113,7 +113,7 @@ class FilterLine(Vertical):
     def open(self) -> None:
         """Start typing."""
         self.add_class("-open")
-        self.query_one(Input).focus()
+        self.screen.set_focus(self._input)  # at once: the next key may be there already
 
     def put(self, text: str) -> None:
         """Have this filter, as if somebody had typed it; nothing is typed further."""

@@ -34,7 +34,7 @@ class JumpLine(Input):
         """Start typing."""
         self.value = ""
         self.add_class("-open")
-        self.focus()
+        self.screen.set_focus(self)  # at once: the next key may be there already
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
