@@ -146,6 +146,11 @@ class Alerts(NamedTuple):
     """Rules that cannot be evaluated: their alerts are not known."""
 
 
+def concerns(place: Place, tenant: str | None, site: str | None) -> bool:
+    """Whether an alert may be about a tenant or site. One that does not say where it belongs may be."""
+    return (tenant is None or place.tenant in {None, tenant}) and (site is None or place.site in {None, site})
+
+
 def severity_rank(severity: str) -> int:
     """The smaller, the worse. A word that is not known stands between warning and info."""
     return next((rank for rank, words in enumerate(_SEVERITIES) if severity in words), _UNKNOWN_RANK)

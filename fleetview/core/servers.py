@@ -20,6 +20,8 @@ SKEW_SHOWN_S = 30.0
 """HTTP dates have whole seconds, and an answer may be on its way for seconds."""
 
 _UNAUTHORISED = {401, 403, 407}
+_OUR_FAULT = {"silence not found"}
+"""What comes with HTTP 500 although nothing fails (Alertmanager 0.25)."""
 _TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -110,6 +112,8 @@ def judge(seen: Seen, service: Service, where: str) -> Verdict | None:
         return Verdict(Health.OTHER, words)
     if seen.status in _UNAUTHORISED:
         return Verdict(Health.REFUSED, f"{service.name} at {where} does not let us in (HTTP {seen.status}{_said(seen)})")
+    if seen.said in _OUR_FAULT:
+        return Verdict(None, f"{service.name} refuses the question: {told(seen.said or '')}")
     if seen.status == 429 or seen.status >= 500:  # noqa: PLR2004
         return Verdict(
             Health.FAILING,

@@ -151,3 +151,71 @@ def victoria_metrics(folder: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with _running(command, lambda: _answers(f"{url}/health")):
         yield url
+
+
+_RULES = """
+groups:
+- name: fleet
+  interval: 1s
+  rules:
+  - alert: TooHot
+    expr: vitals_cpu > 0.9
+    labels: {severity: critical}
+    annotations: {summary: "cpu of {{ $labels.device }} is {{ $value }}", runbook_url: "https://runbooks.example/too-hot"}
+  - alert: DiskFills
+    expr: vitals_disk >= 0.5
+    for: 1h
+    labels: {severity: warning}
+  - alert: Broken
+    expr: vitals_cpu * on() vitals_cpu > 0
+"""
+_METRICS = b"""vitals_cpu{tenant="acme",site="plant-7",device="gw-1"} 0.97
+vitals_cpu{tenant="acme",site="plant-7",device="gw-2"} 0.1
+vitals_cpu{tenant="acme",site="plant-8",device="gw-3"} +Inf
+vitals_disk{tenant="acme",site="plant-7",device="gw-1"} 0.6
+"""
+_INHIBITS = """
+route: {receiver: nobody, group_by: [alertname]}
+receivers: [{name: nobody}]
+inhibit_rules:
+- {source_matchers: ['alertname="SiteDown"'], target_matchers: ['alertname="TooHot"'], equal: [site]}
+"""
+
+
+@dataclass
+class Monitored:
+    """A Prometheus that has rules, and the Alertmanager that it tells."""
+
+    prometheus: str
+    alertmanager: str
+
+
+@contextlib.contextmanager
+def monitored(folder: Path) -> Iterator[Monitored]:
+    """Both, once the first alerts have come through: two firing, one pending, one rule that cannot be evaluated."""
+    (folder / "rules.yml").write_text(_RULES)
+    with serving(200, _METRICS, {"Content-Type": "text/plain"}) as exporter, alertmanager(folder, _INHIBITS) as tells:
+        host = tells.removeprefix("http://").removesuffix("/am")
+        config = (
+            "global: {scrape_interval: 1s, external_labels: {cluster: eu-1}}\n"
+            f"rule_files: [{folder / 'rules.yml'}]\n"
+            f"scrape_configs: [{{job_name: fleet, static_configs: [{{targets: ['{exporter.url.removeprefix('http://')}']}}]}}]\n"
+            "alerting: {alertmanagers: [{path_prefix: /am, static_configs: [{targets: ['" + host + "']}]}]}\n"
+        )
+        with prometheus(folder, config=config) as asks:
+            wait_until(lambda: len(_json(f"{tells}/api/v2/alerts")) == 2, 40)
+            wait_until(lambda: '"pending"' in json.dumps(_json(f"{asks}/api/v1/rules")), 40)
+            yield Monitored(asks, tells)
+
+
+def _json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return json.load(response)
+
+
+def post_alerts(url: str, *labels: dict[str, str]) -> None:
+    """Tells an Alertmanager of alerts that begin now."""
+    body = json.dumps([{"labels": one, "annotations": {}} for one in labels]).encode()
+    request = urllib.request.Request(f"{url}/api/v2/alerts", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10):
+        pass
