@@ -19,7 +19,7 @@ from fleetview.core.streams import Hole, Stream, Tally
 from fleetview_agent.wire import Address, Level, normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, KeysView
 
     from fleetview.core.received import Received
     from fleetview_agent.wire import LogBatch
@@ -135,6 +135,11 @@ class Logbook:
     def newer_than(self, number: int) -> list[Entry]:
         """The records that came after the one with this number, oldest first."""
         return [entry for some in self._entries.after(number) for entry in some]
+
+    @property
+    def addresses(self) -> KeysView[Address]:
+        """The devices that sent records."""
+        return self._devices.keys()
 
     def after(self, number: int) -> Iterator[list[Entry]]:
         """The same, some at a time; records may come and go between two of them."""

@@ -70,6 +70,10 @@ class SortedRows:
         for chunk in self._chunks:
             yield from chunk
 
+    def snapshot(self) -> list[list[Row]]:
+        """All rows as they are now, for somebody who reads them elsewhere: no list of them is changed any more."""
+        return list(self._chunks)
+
     def position(self, key: Key) -> int:
         """The index of the first row that is not before this key."""
         index = max(0, bisect_right(self._firsts, key) - 1)

@@ -21,6 +21,10 @@ class Glyphs:
     dot: str
     warning: str
     bad: str
+    late: str
+    mark: str
+    heights: str
+    """From nothing to full, for charts of one line."""
 
 
 UNICODE = Glyphs(
@@ -41,6 +45,9 @@ UNICODE = Glyphs(
     dot="●",
     warning="▲",
     bad="✗",
+    late="↶",
+    mark="◆",
+    heights=" ▁▂▃▄▅▆▇█",
 )
 ASCII = Glyphs(
     trouble={
@@ -60,6 +67,9 @@ ASCII = Glyphs(
     dot="*",
     warning="!",
     bad="X",
+    late="<",
+    mark="#",
+    heights=" .,:-=+*#",
 )
 
 _STYLE: dict[Trouble, StyleName] = {

@@ -6,16 +6,85 @@ records, and a gap anywhere in the fleet is none of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleetview.core.query.tree import EVERYTHING, And, Compare, Exists, Node, Not, Or, Text, all_of, any_of
+from fleetview.core.query import QueryError, compile_logs
+from fleetview.core.query.tree import (
+    EVERYTHING,
+    And,
+    Compare,
+    Exists,
+    Name,
+    Node,
+    Not,
+    Op,
+    Or,
+    Text,
+    Word,
+    all_of,
+    any_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fleetview.core.logbook import Entry
 
 _UNKNOWN = frozenset({"level", "severity", "service"})
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """A filter for records, and for the gaps between them."""
+
+    test: Callable[[Entry], bool]
+    gap_test: Callable[[Entry], bool]
+
+    def __call__(self, entry: Entry) -> bool:
+        return self.test(entry)
+
+
+def compile_with_gaps(text: str) -> LogFilter:
+    """The records that a filter means, and the gaps. Raises QueryError."""
+    return LogFilter(compile_logs(text).test, gap_filter(text))
+
+
+def read_filter(text: str) -> tuple[LogFilter | None, str | None]:
+    """The filter that a text means, and what is wrong with the text.
+
+    Of a text that cannot be read, what stands before the mistake stays in force: a field's name that is half typed must not
+    empty the screen.
+    """
+    if not text.strip():
+        return None, None
+    try:
+        return compile_with_gaps(text), None
+    except QueryError as err:
+        before, _ = read_filter(text[: err.position].rpartition(" ")[0])
+        return before, str(err)
+
+
+def narrowed(text: str, part: str) -> str:
+    """The filter and this part, too; the part alone when the text is no filter."""
+    from fleetview.core.query.parse import parse  # noqa: PLC0415 (nobody pays for a language that is not spoken)
+
+    if not text.strip():
+        return part
+    try:
+        tree, added = parse(text), parse(part)
+    except QueryError:
+        return part
+    if added in (tree.parts if isinstance(tree, And) else (tree,)):
+        return text
+    return f"({text.strip()}) {part}" if isinstance(tree, Or) else f"{text.strip()} {part}"
+
+
+def comparison(field: str | tuple[str, ...], value: str) -> str:
+    """The filter `field:value`, spelt so that it is read back as just that; of a path its keys are given."""
+    name = Name(field) if isinstance(field, str) else Name("", field)
+    plain = Word(value)
+    quoted = plain.is_glob or ".." in value or not value.strip() or value != value.strip()
+    return str(Compare(name, Op.IS, (Word(value, quoted=quoted),)))
 
 
 def gap_filter(text: str) -> Callable[[Entry], bool]:

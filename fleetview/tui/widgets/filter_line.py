@@ -89,6 +89,11 @@ class FilterLine(Vertical):
         self.add_class("-open")
         self.query_one(Input).focus()
 
+    def put(self, text: str) -> None:
+        """Put a text in, as if it had been typed; the list keeps the focus."""
+        self.set_class(bool(text), "-open")
+        self.query_one(Input).value = text
+
     def complain(self, problem: str | None) -> None:
         """Show what is wrong with the text; None for nothing."""
         self.set_class(problem is not None, "-wrong")
