@@ -14,8 +14,9 @@ _PLACE = {level: index for index, level in enumerate(LEVELS)}
 _S, _M, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 _BASES_MS = (_S, 5 * _S, 15 * _S, _M, 5 * _M, 15 * _M, _H, 6 * _H, _D, 30 * _D, 360 * _D, 3600 * _D, 36_000 * _D)
 _WIDTHS_MS = (
-    _S, 2 * _S, 3 * _S, 5 * _S, 10 * _S, 15 * _S, 20 * _S, 30 * _S, _M, 2 * _M, 3 * _M, 5 * _M, 10 * _M, 15 * _M, 20 * _M,
-    30 * _M, _H, 2 * _H, 3 * _H, 4 * _H, 6 * _H, 12 * _H, _D, 2 * _D, 7 * _D, 30 * _D, 90 * _D, 360 * _D, 3600 * _D, 36_000 * _D,
+    _S, 2 * _S, 3 * _S, 5 * _S, 10 * _S, 15 * _S, 20 * _S, 30 * _S,
+    _M, 2 * _M, 3 * _M, 5 * _M, 10 * _M, 15 * _M, 20 * _M, 30 * _M, _H, 2 * _H, 3 * _H, 4 * _H, 6 * _H, 12 * _H,
+    _D, 2 * _D, 7 * _D, 30 * _D, 90 * _D, 360 * _D, 3600 * _D, 36_000 * _D,
 )  # fmt: skip
 """Widths of a column, whole parts of what people count time in."""
 _OUTLIERS = 0.01
