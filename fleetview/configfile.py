@@ -60,6 +60,8 @@ class ContextTable(_Table):
     """Name of a colour theme."""
     ascii: bool | None = None
     """Draw with ASCII characters only."""
+    log_bytes: str | None = None
+    """Memory for log records, such as 256MB. Default: 64MiB."""
 
 
 class ConfigFile(_Table):

@@ -37,6 +37,7 @@ def dashboard(
     *,
     theme: Annotated[str | None, typer.Option(help="Colour theme of the dashboard.", metavar="NAME")] = None,
     ascii: Annotated[bool | None, typer.Option("--ascii", help="Draw with ASCII characters only.")] = None,  # noqa: A002 (the option's name)
+    log_bytes: Annotated[str | None, typer.Option(help="Memory for log records, such as 256MB.", metavar="SIZE")] = None,
     version: Annotated[  # noqa: ARG001 (answered by its callback)
         bool | None, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
     ] = None,
@@ -44,7 +45,7 @@ def dashboard(
     """What is broken in a fleet of edge devices, since when, why, and what changed. Without a command: the dashboard."""
     from fleetview.tui.run import run_dashboard  # noqa: PLC0415 (no other command may load Textual)
 
-    return run_dashboard(resolve(Flags(theme=theme, ascii=ascii).over(flags)))
+    return run_dashboard(resolve(Flags(theme=theme, ascii=ascii, log_bytes=log_bytes).over(flags)))
 
 
 app.callback(invoke_without_command=True)(with_connection(dashboard, opens_group=True))

@@ -61,6 +61,7 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
         "root": context.root,
         "theme": context.theme,
         "ascii": context.ascii,
+        "log_bytes": None if context.log_bytes is None else str(context.log_bytes),
     }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 DEFAULT_MAX_RECORDS = 1_000_000
 DEFAULT_DEVICE_SHARE = 0.25
-ENTRY_OVERHEAD_BYTES = 290
+ENTRY_OVERHEAD_BYTES = 220
 """What an entry costs beside its text, its row in a view included: the growth of a process over a million entries."""
 MAX_UNTOLD = 20_000
 """Dropped records that are remembered for somebody who does not look: they still take memory, and do not count any more."""

@@ -22,6 +22,11 @@ def _length(number: int) -> bytes:
             return bytes(out)
 
 
+def packet(topic: bytes, payload: bytes) -> bytes:
+    """A PUBLISH of QoS 0."""
+    return b"\x30" + _length(2 + len(topic) + len(payload)) + len(topic).to_bytes(2, "big") + topic + payload
+
+
 def heartbeat(seq: int) -> bytes:
     """A heartbeat of the size that a real agent sends, 0.8 KB."""
     body = {
@@ -57,7 +62,7 @@ def main(port: int, messages: int, devices: int) -> None:
         block = bytearray()
         for number in range(messages):
             topic, payload = topics[number % devices], heartbeat(number // devices)
-            block += b"\x30" + _length(2 + len(topic) + len(payload)) + len(topic).to_bytes(2, "big") + topic + payload
+            block += packet(topic, payload)
             if len(block) > 1 << 18:
                 link.sendall(block)
                 block.clear()

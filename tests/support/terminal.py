@@ -108,6 +108,10 @@ class Terminal:
         """The screen."""
         return "\n".join(line.rstrip() for line in self._screen.display)
 
+    def backgrounds(self, column: int) -> list[str]:
+        """The colours behind a column of the screen, from the top."""
+        return [self._screen.buffer[y][column].bg for y in range(self._screen.lines)]
+
     def wait(self, wanted: str | Callable[[str], bool], timeout_s: float = 20.0) -> float:
         """Wait until a text stands on the screen. Returns seconds since the start; raises TimeoutError with the screen."""
         holds = wanted if callable(wanted) else lambda text: wanted in text
