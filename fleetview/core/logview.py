@@ -19,7 +19,7 @@ HOLD_BACK_MS = 500
 """So long a new record waits for those of other devices that are older but came later."""
 LOOKED_AT_ONCE = 64
 """Records between two looks at the clock ..."""
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 4096
 """Rows put in at once: sorting and counting them takes time, too."""
 _BYTES_AS_ONE = 1024
 """... of which each counts once more for so many bytes: one of a megabyte takes milliseconds."""

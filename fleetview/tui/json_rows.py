@@ -20,7 +20,7 @@ Place = tuple[str | int, ...]
 MAX_ROWS = 20_000
 _MANY = 40
 """Values in a list or an object, above which it stands folded at first."""
-_DEEP = 4
+_DEEP = 6
 _MAX_TEXT = 64 * 1024
 """Characters of a text that is unfolded."""
 _NAME = 40
@@ -126,7 +126,9 @@ def _value(  # noqa: PLR0917
     glyphs: Glyphs,
 ) -> Iterator[DetailRow]:
     margin = " " * min(_INDENT * (len(place) - 1), _MAX_INDENT, width // 3)
-    shown = visible(name[:_NAME]) + ("…" if len(name) > _NAME else "")
+    shown = visible(name[:_NAME])
+    if len(name) > _NAME or width_of(shown) > width // 2:
+        shown = fit(name, min(_NAME, width // 2)).rstrip()
     room = max(1, width - len(margin) - 2 - width_of(shown) - 2)
     style: StyleName = "plain"
     if isinstance(value, (dict, list)):
