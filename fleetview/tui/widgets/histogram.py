@@ -35,7 +35,7 @@ _THREE: tuple[tuple[str, StyleName, tuple[Level, ...]], ...] = (
 )
 _TWO: tuple[tuple[str, StyleName, tuple[Level, ...]], ...] = (
     ("ERROR", "error", (Level.ERROR,)),
-    ("other", "dim", (*_OTHERS, Level.WARN)),
+    ("rest", "dim", (*_OTHERS, Level.WARN)),
 )
 _DAY_MS = 86_400_000
 
