@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from array import array
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from struct import Struct
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from fleetview.core.payloads import unpack
 from fleetview_agent.wire import Birth, Channel, Heartbeat, WireError, decode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fleetview_agent.wire import Address, Desired, Health, Reported
 
 DEFAULT_INTERVAL_S = 30.0
@@ -19,6 +23,7 @@ MAX_EVENTS = 64
 FLAPPING_CHANGES = 5
 FLAPPING_WINDOW_S = 600.0
 SKEW_SAMPLES = 10
+_SKEW = Struct("f")
 SKEW_SHOWN_S = 5.0
 
 
@@ -34,6 +39,29 @@ class Connectivity(StrEnum):
     LOST = "lost"
     """Vanished."""
     SLEEPING = "sleeping"
+
+
+class Trouble(IntEnum):
+    """A device's worst trouble; the smaller, the worse. Each device is in one of these."""
+
+    LOST = 0
+    CRITICAL = 1
+    DEGRADED = 2
+    STALE = 3
+    OFFLINE = 4
+    SLEEPING = 5
+    UNSEEN = 6
+    OK = 7
+
+    @property
+    def text(self) -> str:
+        """The word for it."""
+        return self.name.lower()
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look: it is broken, or silent without a word."""
+        return self <= Trouble.STALE
 
 
 class Claim(StrEnum):
@@ -126,7 +154,7 @@ class Device:
     """How many returns of the reader's link `seen_obs` has been corrected for."""
     timer_obs: float = math.inf
     """When Fleet looks at this device next."""
-    changes_obs: deque[float] | None = None
+    changes_obs: list[float] | None = None
     flapping: bool = False
     rival_session: str | None = None
     """A second session that spoke while the current one was alive: two machines use one device id."""
@@ -141,11 +169,13 @@ class Device:
     seq: int | None = None
     seq_epoch: int = 0
     lost_heartbeats: int = 0
-    skews_s: deque[float] | None = None
+    skews_s: bytes = b""
+    """The last ten live heartbeats' time minus that of their receipt, as single-precision floats: 73 bytes."""
     release: str | None = None
     config_version: int | None = None
-    heartbeat_payload: bytes | None = None
-    birth_payload: bytes | None = None
+    heartbeat_packed: bytes | None = None
+    """The last heartbeat, as `payloads.pack` makes it; likewise the birth."""
+    birth_packed: bytes | None = None
 
     # configuration
     desired: Desired | None = None
@@ -153,8 +183,11 @@ class Device:
     config: ConfigAxis = ConfigAxis.UNMANAGED
 
     lifecycle: Lifecycle = "discovered"
-    labels: dict[str, str] | None = None
+    labels: Mapping[str, str] | None = None
+    """Shared with all devices that have the same."""
     certificate_until_unix: float | None = None
+    trouble: Trouble = Trouble.UNSEEN
+    """`trouble_of` this device, kept by Roster: worked out anew, it would make sorting 100,000 take 40 ms longer."""
     in_outage: bool = False
     """Part of a site outage (rule 7)."""
     malformed: int = 0
@@ -163,7 +196,7 @@ class Device:
     """Holes in the numbers of its log records."""
     log_missing: int = 0
     """Records in those holes."""
-    events: deque[Event] | None = None
+    events: list[Event] | None = None
 
     @property
     def silent(self) -> bool:
@@ -182,7 +215,7 @@ class Device:
         The smallest in size: the way through the network only ever makes a message late, so the sample least off is the
         best, and one late message does not make a clock slow.
         """
-        return min(self.skews_s, key=abs) if self.skews_s else None
+        return min(array("f", self.skews_s), key=abs) if self.skews_s else None
 
     @property
     def plainly_online(self) -> bool:
@@ -209,17 +242,15 @@ class Device:
 
     def measure_clock(self, skew_s: float) -> None:
         """Take a live heartbeat's time minus that of its receipt into the last ten."""
-        if self.skews_s is None:
-            self.skews_s = deque(maxlen=SKEW_SAMPLES)
-        self.skews_s.append(skew_s)
+        self.skews_s = (self.skews_s + _SKEW.pack(skew_s))[-SKEW_SAMPLES * _SKEW.size :]
 
     def heartbeat(self) -> Heartbeat | None:
         """The last heartbeat, read again from what was received: 100,000 of them decoded would take a gigabyte."""
-        return _reread(Channel.HEARTBEAT, self.heartbeat_payload, Heartbeat)
+        return _reread(Channel.HEARTBEAT, self.heartbeat_packed, Heartbeat)
 
     def birth(self) -> Birth | None:
         """The inventory of the last birth, read again likewise."""
-        return _reread(Channel.BIRTH, self.birth_payload, Birth)
+        return _reread(Channel.BIRTH, self.birth_packed, Birth)
 
     def flags(self) -> list[str]:
         """What else a person should know, in the words that a filter uses."""
@@ -237,15 +268,17 @@ class Device:
     def note(self, unix_s: float, kind: EventKind, text: str) -> None:
         """Add to the timeline, which keeps the last 64."""
         if self.events is None:
-            self.events = deque(maxlen=MAX_EVENTS)
+            self.events = []
+        elif len(self.events) >= MAX_EVENTS:
+            del self.events[0]
         self.events.append(Event(unix_s, kind, text))
 
 
-def _reread(channel: Channel, payload: bytes | None, model: type[M]) -> M | None:
-    if payload is None:
+def _reread(channel: Channel, packed: bytes | None, model: type[M]) -> M | None:
+    if packed is None:
         return None
     try:
-        message = decode(channel, payload)
+        message = decode(channel, unpack(packed))
     except WireError:  # cannot be: only payloads that were decoded once are kept
         return None
     return message if isinstance(message, model) else None

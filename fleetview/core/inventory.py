@@ -38,12 +38,11 @@ _WORST_FIRST = (
 )
 
 
-def take_birth(device: Device, body: Birth, payload: bytes) -> None:
-    """Keep what a birth says."""
-    device.birth_payload = payload
+def take_birth(device: Device, body: Birth, packed: bytes) -> None:
+    """Keep what a birth says; its payload as `payloads.pack` makes it."""
+    device.birth_packed = packed
     if body.heartbeat_interval_s is not None:
         device.interval_s = body.heartbeat_interval_s
-    device.labels = dict(body.labels) or None
     until = body.certificate.not_after if body.certificate else None
     device.certificate_until_unix = until.timestamp() if until else None
     told = body.labels.get(LIFECYCLE_LABEL)

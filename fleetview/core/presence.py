@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import TYPE_CHECKING
 
 from fleetview.core.device import FLAPPING_CHANGES, FLAPPING_WINDOW_S, Claim, Connectivity
@@ -78,9 +77,10 @@ def sleeps_for_s(body: State, received: Received) -> float:
 def count_change(device: Device, now_obs: float) -> None:
     """Rule 5: five changes of connectivity within ten minutes are flapping."""
     if device.changes_obs is None:
-        device.changes_obs = deque(maxlen=FLAPPING_CHANGES)
+        device.changes_obs = []
     changes = device.changes_obs
     changes.append(now_obs)
+    del changes[:-FLAPPING_CHANGES]
     if len(changes) == FLAPPING_CHANGES and now_obs - changes[0] <= FLAPPING_WINDOW_S:
         device.flapping = True
 

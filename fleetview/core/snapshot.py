@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
+from fleetview.core.payloads import unpack
 from fleetview.core.why import why
-from fleetview_agent.wire import uncompressed
 
 if TYPE_CHECKING:
     from fleetview.core.device import Device
     from fleetview.core.fleet import Fleet
 
 
-def as_received(payload: bytes | None) -> dict[str, Any] | None:
-    """A payload's JSON object with all its fields, those that no model knows included."""
-    if payload is None:
+def as_received(packed: bytes | None) -> dict[str, Any] | None:
+    """A packed payload's JSON object with all its fields, those that no model knows included."""
+    if packed is None:
         return None
-    data = uncompressed(payload)
+    data = unpack(packed)
     try:
         found = from_json(data, allow_inf_nan=False)
     except ValueError:
@@ -45,7 +45,7 @@ def device_snapshot(device: Device, mono_s: float) -> dict[str, Any]:
         "flags": device.flags(),
         "last_seen_s": None if device.seen_mono is None else round(max(0.0, mono_s - device.seen_mono), 3),
         "session": device.session,
-        "heartbeat": as_received(device.heartbeat_payload),
+        "heartbeat": as_received(device.heartbeat_packed),
         "lost_heartbeats": device.lost_heartbeats,
         "log_gaps": device.log_gaps,
         "malformed": device.malformed,
@@ -59,7 +59,7 @@ def device_detail(fleet: Fleet, device: Device, mono_s: float, unix_s: float) ->
     tally = fleet.logbook.tally(device.address)
     return device_snapshot(device, mono_s) | {
         "why": [{"text": reason.text, "since": reason.since_unix} for reason in why(device, mono_s, unix_s)],
-        "birth": as_received(device.birth_payload),
+        "birth": as_received(device.birth_packed),
         "desired": None if device.desired is None else device.desired.model_dump(mode="json", exclude_unset=True),
         "reported": None if device.reported is None else device.reported.model_dump(mode="json", exclude_unset=True),
         "malformed_reason": device.malformed_reason,

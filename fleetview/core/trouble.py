@@ -2,36 +2,9 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import TYPE_CHECKING
+from fleetview.core.device import Connectivity, Device, Trouble
 
-from fleetview.core.device import Connectivity
-
-if TYPE_CHECKING:
-    from fleetview.core.device import Device
-
-
-class Trouble(IntEnum):
-    """A device's worst trouble; the smaller, the worse. Each device is in one of these."""
-
-    LOST = 0
-    CRITICAL = 1
-    DEGRADED = 2
-    STALE = 3
-    OFFLINE = 4
-    SLEEPING = 5
-    UNSEEN = 6
-    OK = 7
-
-    @property
-    def text(self) -> str:
-        """The word for it."""
-        return self.name.lower()
-
-    @property
-    def needs_attention(self) -> bool:
-        """Whether somebody should look: it is broken, or silent without a word."""
-        return self <= Trouble.STALE
+__all__ = ["Trouble", "trouble_of"]
 
 
 _BY_CONNECTIVITY = {

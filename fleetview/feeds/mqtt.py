@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from fleetview.config import EVERYTHING, Scope
 from fleetview.core.received import Received
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview_agent.mqtt import FailureKind, LinkError, Session, open_session
-from fleetview_agent.wire import Channel, DeviceTopic, FleetTopic, Message, Topics, WireError, decode
+from fleetview_agent.wire import Address, Channel, DeviceTopic, FleetTopic, Message, Topics, WireError, decode
 
 if TYPE_CHECKING:
     from fleetview_agent.endpoint import BrokerUrl, Failure, TlsFiles
@@ -28,10 +30,12 @@ MAX_BACKOFF_S = 30.0
 """A person waits in front of the screen; agents go to 60 s."""
 REFUSED_RETRY_S = 60.0
 """Authorisation is mended by people, and brokers ban those who knock too often."""
+_FILLING_S = 1.0
+"""Without a retained message for so long, the burst counts as over for those who only look."""
 _STABLE_S = 10.0
 """A link that stood this long starts over with the shortest wait."""
-_MAX_TOPICS = 500_000
-"""100,000 devices with five channels; 150 bytes each."""
+_MAX_ADDRESSES = 500_000
+"""Known by sight; 60 bytes each."""
 
 _DEVICE_CHANNELS = (
     Channel.BIRTH,
@@ -44,8 +48,12 @@ _DEVICE_CHANNELS = (
     Channel.COMMAND_RESULT,
 )
 _FLEET_CHANNELS = (Channel.CONTROLLER, Channel.ROLLOUT)
-_UNCACHED = {Channel.COMMAND, Channel.COMMAND_RESULT}
-"""Their topics hold an id of their own each, and never come again."""
+_ONE_LEVEL: dict[str, Channel] = {
+    channel.value: channel
+    for channel in (*_DEVICE_CHANNELS, Channel.LOG)
+    if "/" not in channel and channel != Channel.COMMAND
+}
+"""The channels that are the last level of their topics, right behind the device."""
 
 
 class ReceivedFleet(NamedTuple):
@@ -120,8 +128,10 @@ class Connection:
         self._refused_retry_s = refused_retry_s
         # A second program with the same id would be thrown out by the first, and so on for ever.
         self._client_id = f"fleetview-{secrets.token_hex(6)}"
-        self._known: dict[str | bytes, DeviceTopic] = {}
-        self._last_retained_mono_s = 0.0
+        self._prefix = self._topics.root + "/"
+        self._known: dict[tuple[str, ...], Address] = {}
+        """The addresses that were found to be valid, by their parts: a topic as a key would cost 100 bytes more each."""
+        self._last_retained_mono_s = -math.inf
         self._session: Session | None = None
         self._changed = asyncio.Event()
         """Set, and replaced, at each change of state."""
@@ -175,6 +185,11 @@ class Connection:
                     await asyncio.sleep(rest_s)
         return False
 
+    @property
+    def filling(self) -> bool:
+        """Whether what the broker has retained is still coming."""
+        return monotonic() - self._last_retained_mono_s < _FILLING_S
+
     async def outcome(self) -> Up | Backoff | Refused:
         """How the attempt that is under way ends."""
         while isinstance(state := self.state, Connecting):
@@ -226,14 +241,20 @@ class Connection:
         now = monotonic()
         if retained:
             self._last_retained_mono_s = now
-        known = self._known.get(topic) or self._learn(topic, payload, retained, now)
-        if known is None:
+        if isinstance(topic, str) and topic.startswith(self._prefix):
+            *parts, name = topic[len(self._prefix) :].split("/")
+            address, channel = self._known.get(tuple(parts)), _ONE_LEVEL.get(name)
+            if address is not None and channel is not None:
+                self._sink(Received(address, channel, _decoded(channel, payload), payload, retained, now, time()))
+                return
+        learnt = self._learn(topic, payload, retained, now)
+        if learnt is None:
             return
-        address, channel, command_id = known
+        address, channel, command_id = learnt
         self._sink(Received(address, channel, _decoded(channel, payload), payload, retained, now, time(), command_id))
 
     def _learn(self, topic: str | bytes, payload: bytes, retained: bool, now: float) -> DeviceTopic | None:  # noqa: FBT001
-        """The device topic, kept for next time; None for one that is not, which is dealt with here."""
+        """The device topic, its address kept for next time; None for one that is not, which is dealt with here."""
         try:
             if isinstance(topic, bytes):
                 msg = f"topic {topic[:100]!r} is not UTF-8"
@@ -248,11 +269,14 @@ class Connection:
                 body = _decoded(parsed.channel, payload)
                 self._on_fleet(ReceivedFleet(parsed, body, payload, retained, now, time()))
             return None
-        if parsed.channel not in _UNCACHED:
-            if len(self._known) >= _MAX_TOPICS:
+        address = self._known.get(parsed.address)
+        if address is None:
+            if len(self._known) >= _MAX_ADDRESSES:
                 self._known.clear()
-            self._known[topic] = parsed
-        return parsed
+            tenant, site, device = parsed.address  # a site's name once in memory, not once per device
+            address = Address(sys.intern(tenant), sys.intern(site), device)
+            self._known[address] = address
+        return parsed._replace(address=address)
 
 
 def _decoded(channel: Channel, payload: bytes) -> Message | WireError | None:

@@ -8,7 +8,8 @@ import signal
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -18,11 +19,13 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from fleetview.core.ages import age
+from fleetview.core.completeness import half_seen
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry
 from fleetview.core.snapshot import device_snapshot
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
+from fleetview.remembered import Remembered
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 TICKS_PER_S = 4
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
+_LOOK_FOR_HALVES_S = 5
+_MOST_COPIED = 500
+"""Devices: terminals and multiplexers drop a clipboard of megabytes without a word."""
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program."""
 
@@ -51,6 +57,10 @@ class Feed(Protocol):
     @property
     def messages(self) -> int:
         """Messages so far."""
+
+    @property
+    def filling(self) -> bool:
+        """Whether what the broker has retained is still coming."""
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Feed the fleet until cancelled."""
@@ -69,6 +79,8 @@ class Setup:
     """Where it is watched, without a password."""
     glyphs: Glyphs
     theme: str | None = None
+    remembered: Remembered = field(default_factory=Remembered)
+    """How the person left the screens."""
 
 
 def wall_clock() -> Now:
@@ -99,7 +111,8 @@ def _device_palette() -> type[Provider]:
 class FleetApp(App[int]):
     """The dashboard. Its return value is the exit code."""
 
-    CSS_PATH = "app.tcss"
+    # Textual (8.2) does not load the style sheet of the screen that it starts with.
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/fleet.tcss"]
     TITLE = "fleetview"
     COMMANDS = App.COMMANDS | {_device_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -115,12 +128,14 @@ class FleetApp(App[int]):
         super().__init__()
         self.fleet = fleet
         self.glyphs = setup.glyphs
+        self.remembered = setup.remembered
         self._feed = feed
         self._setup = setup
         self._clock = clock
         self._feed_task: asyncio.Task[None] | None = None
         self._whole_second = -1
         self._blind_since: float | None = None
+        self._half_seen = 0
         self._rates: deque[tuple[float, int]] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
 
     def now(self) -> Now:
@@ -163,6 +178,8 @@ class FleetApp(App[int]):
         if second != self._whole_second:
             self._whole_second = second
             self._rates.append((now.mono_s, self._feed.messages))
+            if second % _LOOK_FOR_HALVES_S == 0 and not self.is_filling:
+                self._half_seen = half_seen(self.fleet)
             self._blind_since = None if isinstance(self._feed.state, Up) else self._blind_since or now.mono_s
         elif not changes:
             return
@@ -170,6 +187,11 @@ class FleetApp(App[int]):
             if isinstance(screen, View):
                 screen.show(changes, now)
                 break
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether what the broker has retained is still coming."""
+        return self._feed.filling
 
     # -- what the status lines show
 
@@ -184,6 +206,7 @@ class FleetApp(App[int]):
             link=link_view(self._feed.state, now),
             messages_per_s=self._rate(),
             blind_since_mono=self._blind_since,
+            half_seen=self._half_seen,
         )
 
     def _rate(self) -> float:
@@ -222,6 +245,17 @@ class FleetApp(App[int]):
         text = copied_row(device, now) if snapshot is None else json.dumps(snapshot, ensure_ascii=False)
         self.copy_to_clipboard(text)
         self.notify(f"copied {'JSON' if as_json else 'the row'} of {device.address.device}, {len(text):,} characters")
+
+    def copy_devices(self, devices: list[Device], *, as_json: bool) -> None:
+        """Put several devices on the clipboard, a line each."""
+        now = self.now()
+        lines = [
+            json.dumps(device_snapshot(device, now.mono_s), ensure_ascii=False) if as_json else copied_row(device, now)
+            for device in devices[:_MOST_COPIED]
+        ]
+        self.copy_to_clipboard("\n".join(lines))
+        left_out = f", the first {len(lines):,} of {len(devices):,}" if len(lines) < len(devices) else ""
+        self.notify(f"copied {'JSON' if as_json else 'the rows'} of {len(lines):,} devices{left_out}")
 
     def copy_record(self, entry: Entry, *, as_json: bool) -> None:
         """Put a log record on the clipboard of the terminal (OSC 52)."""

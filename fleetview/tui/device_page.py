@@ -11,7 +11,7 @@ from fleetview.core.device import ConfigAxis, Connectivity, Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.trouble import Trouble
 from fleetview.core.why import why
-from fleetview.tui.fleet_rows import Now, percent, seen
+from fleetview.tui.columns import Now, percent, seen
 from fleetview.tui.glyphs import Glyphs, connectivity_span, health_span
 from fleetview.tui.log_rows import log_row
 from fleetview.tui.spans import EMPTY, Line, Span, StyleName, beside, fit, line_width, pad, visible, width_of, wrap

@@ -22,9 +22,14 @@ class Glyphs:
     warning: str
     bad: str
     late: str
-    mark: str
-    heights: str
-    """From nothing to full, for charts of one line."""
+    up: str
+    down: str
+    selected: str
+    changed: str
+    bar_cell: str
+    no_data: str
+    levels: str
+    """Eight heights, the lowest first."""
 
 
 UNICODE = Glyphs(
@@ -46,8 +51,13 @@ UNICODE = Glyphs(
     warning="▲",
     bad="✗",
     late="↶",
-    mark="◆",
-    heights=" ▁▂▃▄▅▆▇█",
+    up="▲",
+    down="▼",
+    selected="◆",
+    changed="•",
+    bar_cell="▇",
+    no_data="·",
+    levels="▁▂▃▄▅▆▇█",
 )
 ASCII = Glyphs(
     trouble={
@@ -68,8 +78,13 @@ ASCII = Glyphs(
     warning="!",
     bad="X",
     late="<",
-    mark="#",
-    heights=" .,:-=+*#",
+    up="^",
+    down="v",
+    selected="+",
+    changed="'",
+    bar_cell="=",
+    no_data=" ",
+    levels="_.:-=+*#",
 )
 
 _STYLE: dict[Trouble, StyleName] = {

@@ -105,7 +105,7 @@ def _lead(entry: Entry, width: int, look: Look, time_ms: int, *, marked: bool) -
     time = clock_ms(time_ms) if wide else clock_ms(time_ms)[:8]
     sign = "~" if entry.time_is_receipt else "=" if look.corrected else " "
     spans = [
-        Span(look.glyphs.mark if marked else " ", "key"),
+        Span(look.glyphs.selected if marked else " ", "key"),
         Span(f"{time}{sign} ", "dim"),
         Span(fit(entry.level.text, 6), LEVEL_STYLE[entry.level]),
     ]

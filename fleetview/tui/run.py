@@ -55,6 +55,10 @@ class DashboardFeed:
     def messages(self) -> int:
         return self._connection.counts.messages
 
+    @property
+    def filling(self) -> bool:
+        return self._connection.filling
+
     def run(self) -> Coroutine[Any, Any, None]:
         return self._connection.run()
 
@@ -65,14 +69,18 @@ class DashboardFeed:
 def run_dashboard(context: Context) -> int:
     """Run the dashboard until the person leaves it. Returns the exit code."""
     _prepare_environment(context.theme)
+    from fleetview import paths  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.core.logbook import Logbook  # noqa: PLC0415
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
+    from fleetview.remembered import Remembered  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
 
     _spare_collections()
     fleet = Fleet(Logbook() if context.log_bytes is None else Logbook(context.log_bytes))
     glyphs = ASCII if context.ascii or _wants_ascii() else UNICODE
-    app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), Setup(context.title, context.broker.endpoint, glyphs))
+    remembered = Remembered(paths.state_dir() / "views.json", context.title)
+    setup = Setup(context.title, context.broker.endpoint, glyphs, remembered=remembered)
+    app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
     return app.run() or app.return_code or 0

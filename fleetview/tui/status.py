@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import islice
 from typing import Literal
 
 from fleetview.core.ages import age
 from fleetview.core.fleet import Fleet
-from fleetview.core.trouble import Trouble
-from fleetview.tui.fleet_rows import Now
-from fleetview.tui.glyphs import Glyphs, trouble_span
+from fleetview.tui.columns import Now
+from fleetview.tui.glyphs import Glyphs
+from fleetview.tui.overview import count_parts
 from fleetview.tui.spans import Line, Span, StyleName, line_width, wrap
 
 _NARROW = 100
-_ATTENTION = (Trouble.CRITICAL, Trouble.DEGRADED, Trouble.STALE, Trouble.LOST)
-_QUIET = (Trouble.OFFLINE, Trouble.SLEEPING, Trouble.UNSEEN)
-"""Nothing is wrong with these: shown where there are any, each for itself where there is room for them."""
 _MOST_LINES = 3
 """Of what is wrong with the reader's own sight."""
 
@@ -46,17 +43,22 @@ class Watch:
     messages_per_s: float
     blind_since_mono: float | None
     """Since when nothing can be seen."""
+    half_seen: int = 0
+    """Devices of which something is retained, but not the state that an agent always publishes."""
 
 
-def status_lines(watch: Watch, width: int, glyphs: Glyphs) -> list[Line]:
-    """Two lines, and up to three more while something is wrong with the reader's own sight."""
-    lines = [_first(watch, width, glyphs), _counts(watch, width, glyphs)]
+def status_lines(watch: Watch, width: int, glyphs: Glyphs, *, counts: bool = True) -> list[Line]:
+    """A line, one with the counts, and up to three more while something is wrong with the reader's own sight."""
+    lines = [_first(watch, width, glyphs)]
+    if counts:
+        lines.append(tuple(part.span for part in count_parts(watch.fleet, glyphs, width)))
+    most = len(lines) + _MOST_LINES
     for trouble in _blindness(watch):
         lead = Span(f" {glyphs.warning} ", "error")
         for line in islice(wrap(trouble, width - 4, "error"), _MOST_LINES):
             lines.append((lead, *line))
             lead = Span("   ", "error")
-    return lines[: 2 + _MOST_LINES]
+    return lines[:most]
 
 
 def _first(watch: Watch, width: int, glyphs: Glyphs) -> Line:
@@ -72,42 +74,17 @@ def _first(watch: Watch, width: int, glyphs: Glyphs) -> Line:
     return (*spans, Span(" " * gap), clock) if gap > 0 else tuple(spans)
 
 
-def _counts(watch: Watch, width: int, glyphs: Glyphs) -> Line:
-    """Devices by trouble, in as many words as there is room for; how many are broken and how many are well always fit."""
-    found: Line = ()
-    for fold, gap, total in ((False, 2, True), (True, 2, True), (True, 1, True), (True, 1, False)):
-        found = _counted(watch, glyphs, fold_absent=fold, gap=gap, with_total=total, with_none=width >= _NARROW)
-        if line_width(found) <= width:
-            break
-    return found
-
-
-def _counted(watch: Watch, glyphs: Glyphs, *, fold_absent: bool, gap: int, with_total: bool, with_none: bool) -> Line:
-    spans: list[Span] = []
-    outages = len(watch.fleet.outages)
-    if outages:
-        spans.append(Span(f"{outages} site outage{'s' if outages > 1 else ''}", "outage"))
-    absent = sum(watch.fleet.troubles.get(trouble, 0) for trouble in _QUIET)
-    for trouble in (*_ATTENTION, *_QUIET, Trouble.OK):
-        count = watch.fleet.troubles.get(trouble, 0)
-        if trouble in _QUIET and (fold_absent or not count):
-            continue
-        if trouble is Trouble.OK and fold_absent and absent:
-            spans.append(Span(f"{glyphs.trouble[Trouble.OFFLINE]} {absent:,} away", "offline"))
-        if count or with_none or trouble is Trouble.OK:
-            span = trouble_span(trouble, glyphs, count)
-            spans.append(span if count else Span(span.text, "dim"))
-    if with_total:
-        spans.append(Span(f"of {len(watch.fleet.devices):,}", "dim"))
-    between = Span(" " * gap)
-    return (Span(" "), *chain.from_iterable((span, between) for span in spans))[:-1]
-
-
 def _blindness(watch: Watch) -> Iterator[str]:
     if watch.link.kind == "down":
         blind = "" if watch.blind_since_mono is None else f"blind for {age(watch.now.mono_s - watch.blind_since_mono)}: "
         yield blind + watch.link.words
     if watch.link.warning:
         yield watch.link.warning
+    if watch.half_seen:
+        known = len(watch.fleet.devices)
+        yield (
+            f"{known - watch.half_seen:,} of {known:,} devices seen whole: the broker cuts what it has retained short"
+            " (mosquitto: max_queued_messages 0)"
+        )
     if watch.fleet.refused_devices:
         yield f"more than {len(watch.fleet.devices):,} devices: {watch.fleet.refused_devices:,} messages of others not shown"

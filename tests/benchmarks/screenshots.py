@@ -33,6 +33,7 @@ class StillFeed:
     def __init__(self, now: Now) -> None:
         self.state: LinkState = Up(now.mono_s - SECONDS, "5")
         self.messages = 0
+        self.filling = False
 
     async def run(self) -> None:
         """Nothing more comes."""

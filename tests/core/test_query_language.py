@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from fleetview.core.device import ConfigAxis, Connectivity, Device, Vitals
 from fleetview.core.logbook import Entry
+from fleetview.core.payloads import pack
 from fleetview.core.query import QueryError, compile_devices, compile_logs
 from fleetview.core.query.fields import FLAGS, device_fields
 from fleetview.core.query.parse import MAX_CHARS, MAX_DEPTH, parse
@@ -36,7 +37,7 @@ HOT = Device(
     config_version=12,
     lifecycle="enrolled",
     session="01JDA8",
-    heartbeat_payload=b'{"v":1,"spool":{"bytes":20000000},"metrics":{"queue":5}}',
+    heartbeat_packed=pack(b'{"v":1,"spool":{"bytes":20000000},"metrics":{"queue":5}}'),
 )
 CANARY = Device(
     Address("acme", "plant-2", "gw-0310"),
@@ -56,7 +57,7 @@ GONE = Device(
     reasons=("disk full",),
     vitals=Vitals(0.99, 0.99, 0.99, 99.0),
     seen_mono=400.0,
-    heartbeat_payload=b'{"v":1,"spool":{"bytes":20000000}}',
+    heartbeat_packed=pack(b'{"v":1,"spool":{"bytes":20000000}}'),
 )
 FLEET = {"hot": HOT, "canary": CANARY, "gone": GONE}
 

@@ -17,6 +17,7 @@ from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.received import Received
 from fleetview.feeds.states import LinkState, Up
+from fleetview.remembered import Remembered
 from fleetview.tui.app import FleetApp, Setup
 from fleetview.tui.fleet_rows import Now
 from fleetview.tui.glyphs import UNICODE, Glyphs
@@ -107,6 +108,7 @@ class FakeFeed:
     state: LinkState
     messages: int = 0
     retried: int = 0
+    filling: bool = False
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -172,10 +174,16 @@ async def dashboard(
     glyphs: Glyphs = UNICODE,
     state: LinkState | None = None,
     theme: str | None = None,
+    remembered: Remembered | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
-    app = FleetApp(told.fleet, feed, Setup("plant", "broker.example:8883", glyphs, theme), clock=lambda: told.now)
+    app = FleetApp(
+        told.fleet,
+        feed,
+        Setup("plant", "broker.example:8883", glyphs, theme, remembered or Remembered()),
+        clock=lambda: told.now,
+    )
     async with app.run_test(size=size, notifications=True) as pilot:
         for timer in app._timers:
             timer.pause()

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.outages import Outage, Site
+from fleetview.core.roster import NameSizes
 from fleetview.core.streams import Hole
 from fleetview.core.trouble import Trouble
 from fleetview.feeds.states import Backoff, Connecting, Refused, Up
 from fleetview.tui.app import link_view
-from fleetview.tui.fleet_rows import copied_row, device_row, layout, outage_row
+from fleetview.tui.columns import Columns, layout
+from fleetview.tui.fleet_rows import copied_row, device_row, outage_row
 from fleetview.tui.glyphs import ASCII, UNICODE, Glyphs
 from fleetview.tui.log_rows import Look, copied_record, hole_row, log_row
 from fleetview.tui.spans import Line, line_width, width_of
@@ -24,6 +26,11 @@ from tui.stage import STARTED, Told, address, entry
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]markup[/] \u202e\u2066 \r\n\x9b2J 漢字 ⚠\ufe0f"
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
+
+
+def columns_for(width: int, devices: list[Device]) -> Columns:
+    sizes = NameSizes(*(max(map(len, names)) for names in zip(*(device.address for device in devices), strict=True)))
+    return layout(width, sizes, len({device.address.tenant for device in devices}))
 
 
 def text_of(line: Line) -> str:
@@ -71,7 +78,7 @@ STATES = {
 @pytest.mark.parametrize(("state", "said"), STATES.items(), ids=STATES)
 def test_a_row_says_state_health_and_why(state: str, said: tuple[str, str, str]) -> None:
     device, told = device_in(state)
-    columns = layout(160, [device])
+    columns = columns_for(160, [device])
     row = text_of(device_row(device, columns, told.now, UNICODE))
     starts = {name: text_of(columns.head()).index(name) for name in ("STATE", "HEALTH", "DEVICE", "WHY")}
     assert row[starts["STATE"] : starts["HEALTH"]].strip() == said[0]
@@ -83,7 +90,7 @@ def test_a_row_says_state_health_and_why(state: str, said: tuple[str, str, str])
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
 def test_a_state_is_a_glyph_and_a_word(state: str, glyphs: Glyphs) -> None:
     device, told = device_in(state)
-    found = device_row(device, layout(120, [device]), told.now, glyphs)[1].text.split()
+    found = device_row(device, columns_for(120, [device]), told.now, glyphs)[1].text.split()
     assert found[0] in glyphs.trouble.values()
     assert found[1].rstrip("?") == device.connectivity.value
 
@@ -94,7 +101,7 @@ def test_rows_are_as_wide_as_the_head_and_no_wider_than_the_screen(width: int, k
     for tenant, site, name in known:
         told.birth(address(name, site, tenant))
     devices = list(told.fleet.devices.values())
-    columns = layout(width, devices)
+    columns = columns_for(width, devices)
     widths = dict(columns.widths)
     if width >= 80:
         assert widths["why"] >= 20, "names give way to why"
@@ -109,7 +116,7 @@ def test_rows_are_as_wide_as_the_head_and_no_wider_than_the_screen(width: int, k
 def test_more_columns_as_there_is_room() -> None:
     told = Told()
     devices = told.online("gw-1")
-    shown = {width: [name for name, _ in layout(width, devices).widths] for width in (60, 85, 120)}
+    shown = {width: [name for name, _ in columns_for(width, devices).widths] for width in (60, 85, 120)}
     assert shown[60] == ["state", "health", "device", "site", "seen", "why"]
     assert shown[85] == ["state", "health", "device", "site", "cpu", "seen", "why"]
     assert shown[120] == ["state", "health", "device", "site", "release", "cpu", "memory", "seen", "why"]
@@ -120,8 +127,8 @@ def test_the_tenant_is_named_when_there_are_two() -> None:
     for tenant in ("acme", "zeta"):
         told.birth(address("gw-1", tenant=tenant))
     devices = list(told.fleet.devices.values())
-    assert "zeta/plant-1" in text_of(device_row(devices[1], layout(120, devices), told.now, UNICODE))
-    assert "acme/" not in text_of(device_row(devices[0], layout(120, devices[:1]), told.now, UNICODE))
+    assert "zeta/plant-1" in text_of(device_row(devices[1], columns_for(120, devices), told.now, UNICODE))
+    assert "acme/" not in text_of(device_row(devices[0], columns_for(120, devices[:1]), told.now, UNICODE))
 
 
 def test_a_hot_figure_stands_out_and_one_from_before_is_not_shown() -> None:
@@ -130,12 +137,12 @@ def test_a_hot_figure_stands_out_and_one_from_before_is_not_shown() -> None:
     told.birth(who)
     told.heartbeat(who, resources={"cpu": 0.97, "memory": 0.5})
     device = told.fleet.devices[who]
-    row = device_row(device, layout(160, [device]), told.now, UNICODE)
+    row = device_row(device, columns_for(160, [device]), told.now, UNICODE)
     assert [span.style for span in row if "97%" in span.text] == ["degraded"]
     assert [span.style for span in row if "50%" in span.text] == ["dim"]
     told.wait(35)
     told.fleet.advance(*told.now)
-    assert "%" not in text_of(device_row(device, layout(160, [device]), told.now, UNICODE))
+    assert "%" not in text_of(device_row(device, columns_for(160, [device]), told.now, UNICODE))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])

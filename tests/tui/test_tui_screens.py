@@ -118,7 +118,7 @@ async def test_the_key_line_fits_80_columns_and_always_names_help(way: tuple[str
         await stage.press(*way)
         line = stage.rows[-1]
         assert line.endswith("? keys")
-        assert " q quit" in line or way == ("L",)
+        assert " q quit" in line or way != ("enter",), "where there is no room for it, it stands under `?`"
         assert line.startswith(" enter open" if way != ("enter",) else " esc back")
 
 
@@ -158,7 +158,7 @@ async def test_a_lost_link_is_a_banner_with_its_age_and_goes_when_it_is_back() -
         await stage.tick(1)
         await stage.tick(71)
         assert "● down" in stage.rows[0]
-        assert "blind for 1m 11s: broker.example:8883 refused the connection: no broker listens there" in stage.rows[2]
+        assert "blind for 1m 11s: broker.example:8883 refused the connection: no broker listens there" in stage.rows[1]
         assert "● online" in stage.rows[stage.row_of("gw-3")], "nobody is blamed for our own blindness"
         assert stage.row_of("gw-3") > rows
         stage.feed.state = Up(stage.told.now.mono_s, "5")
@@ -175,7 +175,7 @@ async def test_every_screen_shows_that_the_broker_does_not_let_us_in(way: tuple[
         await stage.press(*way)
         stage.feed.state = Refused(Failure(FailureKind.AUTHORISATION, words), stage.told.now.mono_s + 60)
         await stage.tick(1)
-        shown = " ".join(" ".join(stage.rows[2:5]).split())
+        shown = " ".join(" ".join(stage.rows[1:5]).split())
         assert "does not let user 'ana' in: check user and password" in shown
         assert "next try in 1m" in shown
 
@@ -183,7 +183,7 @@ async def test_every_screen_shows_that_the_broker_does_not_let_us_in(way: tuple[
 async def test_a_refused_subscription_is_named() -> None:
     state = Up(0.0, "5", (("fleet/v1/+/+/+/log", "not authorised"),))
     async with dashboard(fleet(), state=state) as stage:
-        assert "the broker refused 1 subscriptions: fleet/v1/+/+/+/log (not authorised)" in stage.rows[2]
+        assert "the broker refused 1 subscriptions: fleet/v1/+/+/+/log (not authorised)" in stage.rows[1]
 
 
 async def test_before_the_first_connection() -> None:
@@ -256,7 +256,7 @@ async def test_the_cursor_stays_in_sight_when_the_screen_shrinks() -> None:
     told.online(*(f"gw-{number:03}" for number in range(100)))
     async with dashboard(told, size=(120, 48)) as stage:
         await stage.press("pagedown")
-        name = "gw-043"
+        name = "gw-042"
         assert name in stage.text
         await stage.pilot.resize_terminal(80, 24)
         await stage.tick(0.1)

@@ -168,7 +168,7 @@ def _module_words(states: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
 
 def _heartbeat(device: Device) -> Mapping[str, Any]:
     try:
-        return as_received(device.heartbeat_payload) or NO_JSON
+        return as_received(device.heartbeat_packed) or NO_JSON
     except ValueError:
         return NO_JSON
 

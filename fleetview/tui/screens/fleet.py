@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from fleetview.core.device import Device
-from fleetview.core.query import compile_devices
+from fleetview.core.query import QueryError, compile_devices
+from fleetview.core.query.fields import LABEL_PREFIX
 from fleetview.core.roster import Changes
+from fleetview.core.sorting import SEVERITY
+from fleetview.tui.columns import ALWAYS, COLUMNS, column
+from fleetview.tui.screens.choose import Choice, ChooseScreen
 from fleetview.tui.spans import Line, Span
 from fleetview.tui.view import View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine, readable
 from fleetview.tui.widgets.fleet_table import FleetTable
+from fleetview.tui.widgets.jump import JumpLine
+from fleetview.tui.widgets.overview import OverviewBar
 
 if TYPE_CHECKING:
-    from fleetview.tui.fleet_rows import Now
+    from fleetview.tui.columns import Now
+
+_GROUPS = ("site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "rollout")
 
 
 class FleetScreen(View):
@@ -29,21 +37,39 @@ class FleetScreen(View):
             "slash", "filter", "filter", key_display="/", id="fleet.filter", tooltip="Show only what a filter lets through"
         ),
         Binding("l", "logs", "logs", id="fleet.logs", tooltip="The logs of the device under the cursor"),
+        Binding("f", "faults", "faults", id="fleet.faults", tooltip="Only devices that somebody should look at, or all"),
+        Binding("g", "group", "group", id="fleet.group", tooltip="Group by site, release, health or a label"),
+        Binding("s", "sort", "sort", id="fleet.sort", tooltip="Sort by a column; the same one again turns it round"),
+        Binding("space", "select", "select", id="fleet.select", tooltip="Select the device, group or outage, or no longer"),
+        Binding("c", "columns", "columns", id="fleet.columns", tooltip="Choose the columns"),
+        Binding(
+            "apostrophe", "jump", "jump", key_display="'", id="fleet.jump", tooltip="Go to a name by its beginning"
+        ),
+        Binding("o", "overview", "overview", id="fleet.overview", tooltip="To the figures above; each becomes a filter"),
         Binding("L", "all_logs", "all logs", id="fleet.all_logs", tooltip="The logs of the whole fleet"),
-        Binding("y", "copy(False)", "copy", id="fleet.copy", tooltip="Copy the row"),
-        Binding("Y", "copy(True)", "copy JSON", show=False, id="fleet.copy_json", tooltip="Copy the device as JSON"),
-        Binding("escape", "clear_filter", "no filter", show=False, id="fleet.clear", tooltip="Take the filter away"),
-    ]
+        Binding("y", "copy(False)", "copy", id="fleet.copy", tooltip="Copy the row, or the rows that are selected"),
+        Binding("Y", "copy(True)", "copy JSON", show=False, id="fleet.copy_json", tooltip="Copy the same as JSON"),
+        Binding("S", "reverse", "turn round", show=False, id="fleet.reverse", tooltip="Turn the order round"),
+        Binding("z", "fold", "fold", show=False, id="fleet.fold", tooltip="Fold or unfold everything"),
+        Binding(
+            "asterisk", "select_all", "select all", show=False, key_display="*", id="fleet.select_all",
+            tooltip="Select all that the filter lets through, or none",
+        ),
+        Binding("escape", "clear", "back to all", show=False, id="fleet.clear", tooltip="Selection, filter, groups: off"),
+    ]  # fmt: skip
 
     def compose(self) -> ComposeResult:
         app = self.app
-        yield StatusBar(id="status")
+        yield StatusBar(id="status", counts=False)
+        yield OverviewBar()
         yield FilterLine()
+        yield JumpLine()
         yield TitleLine(id="hint")
         yield FleetTable(app.fleet, app.glyphs, app.now)
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
+        self._recall()
         self.table.focus()
         self.call_after_refresh(self.show_all)
 
@@ -54,6 +80,7 @@ class FleetScreen(View):
 
     def show(self, changes: Changes, now: Now) -> None:
         self.query_one(StatusBar).repaint()
+        self.query_one(OverviewBar).repaint()
         self.table.show(changes, now)
         self._hint()
         self.query_one(KeyLine).repaint()
@@ -62,37 +89,190 @@ class FleetScreen(View):
         self.table.rebuild()
         super().show_all()
 
+    # -- the line that says what is asked for
+
     def _hint(self) -> None:
         hint = self.query_one("#hint", TitleLine)
-        known, bar = len(self.app.fleet.devices), self.query_one(FilterLine)
-        line: Line = ()
-        if not known:
-            line = (Span(" no devices yet: nothing is retained on the broker, and nobody has spoken", "dim"),)
-        elif bar.text.strip():
-            matching = f" {self.table.shown:,} of {known:,} devices match"
-            line = (Span(matching + (" what stands before the mistake" if bar.is_wrong else ""), "dim"),)
+        line = self._asked_for()
         hint.display = bool(line)
         hint.set_line(line)
 
+    def _asked_for(self) -> Line:
+        table, bar, known = self.table.arrangement, self.query_one(FilterLine), len(self.app.fleet.devices)
+        if self.app.is_filling:
+            return (Span(f" reading what the broker has retained: {known:,} devices so far", "accent"),)
+        if not known:
+            return (Span(" no devices yet: nothing is retained on the broker, and nobody has spoken", "dim"),)
+        wish = table.wish
+        parts: list[str] = []
+        if bar.text.strip() or wish.faults_only:
+            parts.append(f"{table.shown:,} of {known:,} devices match" + (" what stands before the mistake" * bar.is_wrong))
+        parts += ["faults only"] * wish.faults_only
+        if wish.group_by:
+            parts.append(f"{table.groups:,} groups by {wish.group_by}")
+        if wish.sort != SEVERITY or wish.descending:
+            parts.append(f"sorted by {wish.sort}{', the largest first' * wish.descending}")
+        if self.table.selection:
+            parts.append(f"{len(self.table.selection):,} selected")
+        return (Span(" " + "   ".join(parts), "dim"),) if parts else ()
+
     # -- what the person asks for
+
+    def filter_by(self, text: str) -> None:
+        """Show only what this filter lets through, and have it stand where it can be changed."""
+        self.query_one(FilterLine).put(text)
+        self.table.focus()
+
+    def _ask(self, **wish: Any) -> None:  # noqa: ANN401  # the fields of Wish
+        try:
+            self.table.ask(**wish)
+        except QueryError as err:
+            self.notify(str(err), severity="error", markup=False)
+        self._hint()
+        if self.is_mounted:
+            self._remember()
 
     def on_filter_line_edited(self, event: FilterLine.Edited) -> None:
         predicate, problem = readable(event.text, lambda text: compile_devices(text, self.app.now))
         self.query_one(FilterLine).complain(problem)
-        self.table.set_filter(predicate)
+        self.table.ask(predicate=predicate)
         self._hint()
 
     def on_filter_line_done(self) -> None:
         self.table.focus()
 
+    def on_fleet_table_arranged(self) -> None:
+        self._hint()
+
     def on_fleet_table_device_chosen(self, event: FleetTable.DeviceChosen) -> None:
         self.app.open_device(event.device)
+
+    def on_fleet_table_header_clicked(self, event: FleetTable.HeaderClicked) -> None:
+        self._sort_by(column(event.column).sort)
+
+    def on_overview_bar_taken(self, event: OverviewBar.Taken) -> None:
+        self.filter_by(event.filter)
+
+    def on_overview_bar_left(self) -> None:
+        self.table.focus()
+
+    def on_jump_line_typed(self, event: JumpLine.Typed) -> None:
+        self.query_one(JumpLine).set_class(not self.table.jump(event.text), "-missed")
+
+    def on_jump_line_done(self) -> None:
+        self.table.focus()
 
     def action_filter(self) -> None:
         self.query_one(FilterLine).open()
 
-    def action_clear_filter(self) -> None:
-        self.query_one(FilterLine).action_clear()
+    def action_jump(self) -> None:
+        self.query_one(JumpLine).open()
+
+    def action_overview(self) -> None:
+        self.query_one(OverviewBar).focus()
+
+    def action_clear(self) -> None:
+        """One thing at a time: what was asked for last is the first to go."""
+        bar, wish = self.query_one(FilterLine), self.table.arrangement.wish
+        if self.table.selection:
+            self.table.select_none()
+            self._hint()
+        elif bar.text:
+            bar.action_clear()
+        elif wish.faults_only:
+            self._ask(faults_only=False)
+        elif wish.group_by:
+            self._ask(group_by=None)
+
+    def action_faults(self) -> None:
+        self._ask(faults_only=not self.table.arrangement.wish.faults_only)
+
+    def action_fold(self) -> None:
+        self.table.fold_all()
+
+    def action_select(self) -> None:
+        self.table.select_row()
+        self._hint()
+
+    def action_select_all(self) -> None:
+        self.table.select_all()
+        self._hint()
+
+    def action_reverse(self) -> None:
+        self._ask(descending=not self.table.arrangement.wish.descending)
+
+    def _sort_by(self, name: str) -> None:
+        wish = self.table.arrangement.wish
+        again = name == wish.sort
+        # Of a figure the largest is looked for, of a name the first.
+        largest = name in {"cpu", "memory", "disk", "temp", "seen"}
+        self._ask(sort=name, descending=not wish.descending if again else largest)
+
+    def action_sort(self) -> None:
+        now = self.table.arrangement.wish.sort
+        choices = [Choice(SEVERITY, SEVERITY, "worst first", now == SEVERITY)]
+        choices += [
+            Choice(spec.sort, spec.title.lower(), spec.hint, spec.sort == now)
+            for spec in COLUMNS.values()
+            if spec.sort != SEVERITY
+        ]
+        choices += [Choice(name, name, "a label", name == now) for name in self._labels()]
+        self._choose("sort by", choices, lambda found: self._sort_by(found[0]))
+
+    def action_group(self) -> None:
+        now = self.table.arrangement.wish.group_by
+        choices = [Choice("", "no groups", marked=now is None)]
+        choices += [Choice(name, name, marked=name == now) for name in (*_GROUPS, *self._labels())]
+        self._choose("group by", choices, lambda found: self._ask(group_by=found[0] or None))
+
+    def action_columns(self) -> None:
+        width = self.table.width
+        shown = self.app.remembered.get("columns") or [name for name, _ in self.table.columns(width).widths]
+        choices = [
+            Choice(name, column(name).title.lower(), column(name).hint, name in shown)
+            for name in (*COLUMNS, *self._labels())
+            if name not in ALWAYS
+        ]
+        self._choose("columns", choices, self._show_columns, many=True)
+
+    def _choose(self, title: str, choices: list[Choice], take: Any, *, many: bool = False) -> None:  # noqa: ANN401
+        def chosen(found: list[str] | None) -> None:
+            if found is not None:
+                take(found)
+
+        self.app.push_screen(ChooseScreen(title, choices, many=many), chosen)
+
+    def _labels(self) -> list[str]:
+        return [LABEL_PREFIX + name for name in self.app.fleet.roster.label_names]
+
+    def _show_columns(self, names: list[str]) -> None:
+        self.table.choose_columns(names or None)
+        self._remember(columns=names or None)
+
+    # -- remembered from one start to the next
+
+    def _remember(self, **more: Any) -> None:  # noqa: ANN401  # JSON
+        wish, remembered = self.table.arrangement.wish, self.app.remembered
+        values = {"sort": wish.sort, "descending": wish.descending, "group_by": wish.group_by, **more}
+        changed = [name for name, value in values.items() if remembered.get(name) != value]
+        for name in changed:
+            remembered.put(name, values[name])
+        if changed:
+            self.run_worker(remembered.save, thread=True, exit_on_error=False, group="remember")
+
+    def _recall(self) -> None:
+        get = self.app.remembered.get
+        names = get("columns")
+        if isinstance(names, list):
+            known = [name for name in names if name in COLUMNS or str(name).startswith(LABEL_PREFIX)]
+            self.table.choose_columns(known or None)
+        try:
+            self.table.ask(sort=str(get("sort") or SEVERITY), descending=get("descending") is True)
+            self.table.ask(group_by=str(get("group_by")) if get("group_by") else None)
+        except QueryError:  # of a version that knew other fields
+            self.table.ask(sort=SEVERITY, descending=False, group_by=None)
+
+    # -- the rest
 
     def action_logs(self) -> None:
         row = self.table.selected
@@ -103,5 +283,8 @@ class FleetScreen(View):
 
     def action_copy(self, as_json: bool) -> None:  # noqa: FBT001  # a binding's parameter
         row = self.table.selected
-        if isinstance(row, Device):
+        selected = sorted(self.table.selection, key=lambda device: device.address)
+        if selected:
+            self.app.copy_devices(selected, as_json=as_json)
+        elif isinstance(row, Device):
             self.app.copy_device(row, as_json=as_json)

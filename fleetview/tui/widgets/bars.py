@@ -20,11 +20,15 @@ class StatusBar(Lines):
 
     app: FleetApp
 
+    def __init__(self, *, id: str | None = None, counts: bool = True) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self._counts = counts
+
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        return status_lines(self.app.watching(), width, self.app.glyphs)
+        return status_lines(self.app.watching(), width, self.app.glyphs, counts=self._counts)
 
     def repaint(self) -> None:
-        wanted = len(status_lines(self.app.watching(), self.size.width, self.app.glyphs))
+        wanted = len(self.lines(self.size.width, 0))
         if self.styles.height is None or self.styles.height.value != wanted:
             self.styles.height = wanted
         super().repaint()

@@ -90,9 +90,9 @@ class FilterLine(Vertical):
         self.query_one(Input).focus()
 
     def put(self, text: str) -> None:
-        """Put a text in, as if it had been typed; the list keeps the focus."""
-        self.set_class(bool(text), "-open")
+        """Have this filter, as if somebody had typed it; nothing is typed further."""
         self.query_one(Input).value = text
+        self.set_class(bool(text), "-open")
 
     def complain(self, problem: str | None) -> None:
         """Show what is wrong with the text; None for nothing."""

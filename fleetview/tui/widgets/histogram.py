@@ -87,7 +87,7 @@ class HistogramChart(Lines, can_focus=True):
         places = [LEVELS.index(level) for level in levels]
         counts = [sum(column[place] for place in places) for column in columns.counts]
         most = max(counts)
-        heights = self._glyphs.heights
+        heights = " " + self._glyphs.levels
         # Rounded up: one record is something to see.
         bars = "".join(heights[-(-count * (len(heights) - 1) // most)] if count else heights[0] for count in counts)
         total = sum(counts)

@@ -22,7 +22,7 @@ from textual.widget import Widget
 
 from fleetview.tui.spans import EMPTY, STYLE_NAMES, Line, StyleName, ascii_only, changed_range, pad
 
-_CLASSES = {f"span--{name}" for name in STYLE_NAMES} | {"span--cursor"}
+_CLASSES = {f"span--{name}" for name in STYLE_NAMES}
 
 
 class _Styles:
@@ -120,7 +120,7 @@ class LineList(ScrollView, can_focus=True):
         Binding("down,j", "cursor(1)", "Down", show=False, id="list.down", tooltip="One line down"),
         Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False, id="list.page_up", tooltip="One page up"),
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, id="list.page_down", tooltip="One page down"),
-        Binding("home,g", "end(-1)", "Top", show=False, id="list.top", tooltip="To the first line"),
+        Binding("home", "end(-1)", "Top", show=False, id="list.top", tooltip="To the first line"),
         Binding("end,G", "end(1)", "Bottom", show=False, id="list.bottom", tooltip="To the last line"),
         Binding("enter", "choose", "open", key_display="enter", id="list.choose", tooltip="Open what is under the cursor"),
     ]
