@@ -107,20 +107,23 @@ class HistogramChart(Lines, can_focus=True):
         older = f"{columns.older:,} older  " if columns.older else ""
         each = f"  {older}each {age(columns.width_ms / 1000)}"
         if self.has_focus and self._at_ms is not None:
-            column = columns.column_of(self._at_ms)
-            count = sum(columns.counts[column])
-            bad = columns.counts[column][LEVELS.index(Level.ERROR)]
-            each = f"  {_clock(columns.begin_ms + column * columns.width_ms, seconds=True)}: {count:,}, {bad:,} errors"
-            rule = self._glyphs.rule
-            return (
-                Span(" " * _LABEL),
-                Span(rule * column, "rule"),
-                Span("^", "key"),
-                Span(rule * (size - column - 1), "rule"),
-                Span(fit(each, max(0, width - _LABEL - size)), "bold"),
-            )
+            return self._pointer(columns, columns.column_of(self._at_ms), width)
         line = f"{begin} {self._glyphs.rule * max(1, size - len(begin) - len(end) - 2)} {end}"
         return (Span(" " * _LABEL), Span(line, "dim"), Span(fit(each, max(0, width - _LABEL - len(line))), "dim"))
+
+    def _pointer(self, columns: Columns, column: int, width: int) -> Line:
+        """The column that the person is at, and what it holds: on the side where there is more room for it."""
+        count, bad = sum(columns.counts[column]), columns.counts[column][LEVELS.index(Level.ERROR)]
+        words = f" {_clock(columns.begin_ms + column * columns.width_ms, seconds=True)}: {count:,}, {bad:,} errors "
+        left, right = column, max(0, width - _LABEL - column - 1)
+        if left > right:
+            text: Line = (
+                Span(fit(words, min(left, len(words))), "bold"),
+                Span(self._glyphs.rule * (left - len(words)), "rule"),
+            )
+            return (Span(" " * _LABEL), *text, Span("^", "key"))
+        lead = (Span(" " * _LABEL), Span(self._glyphs.rule * left, "rule"), Span("^", "key"))
+        return (*lead, Span(fit(words, min(right, len(words))), "bold"))
 
     # -- moving
 
