@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import sys
+from io import TextIOWrapper
 from time import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,6 +120,9 @@ class _Printer:
         self._oldest_ms = oldest_ms
         self._as_json = as_json
         self._colour = wants_colour(sys.stdout)
+        self._ascii_only = "utf" not in sys.stdout.encoding.lower()
+        if self._ascii_only and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
 
     def write(self, entries: list[Entry]) -> None:
         """Write what is meant of these records, and what is missing between them."""
@@ -131,7 +135,7 @@ class _Printer:
         meant = self._means(entry)
         if self._as_json:
             if meant:
-                yield record_json(entry)
+                yield record_json(entry, ascii_only=self._ascii_only)
             return
         if entry.hole is not None and (meant or self._means.gap_test(entry)):
             yield painted(_gap(entry, entry.hole), Trouble.DEGRADED, colour=self._colour)

@@ -32,8 +32,12 @@ def record_fields(entry: Entry, missing_before: int) -> dict[str, Any]:
     }
 
 
-def record_json(entry: Entry) -> str:
+def record_json(entry: Entry, *, ascii_only: bool = False) -> str:
     """A record as one line of JSON. The record as received is put in as it is: it is JSON already."""
     missing = 0 if entry.hole is None else entry.hole.size
     head = json.dumps(record_fields(entry, missing))
-    return f'{head[:-1]}, "record": {entry.raw.decode("utf-8", "replace")}}}'
+    raw = entry.raw.decode("utf-8", "replace")
+    if ascii_only and not raw.isascii():
+        # Characters beyond ASCII stand only in texts, where JSON has an escape for each.
+        raw = "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in raw)
+    return f'{head[:-1]}, "record": {raw}}}'

@@ -29,8 +29,8 @@ DEFAULT_MAX_RECORDS = 1_000_000
 DEFAULT_DEVICE_SHARE = 0.25
 ENTRY_OVERHEAD_BYTES = 220
 """What an entry costs beside its text, its row in a view included: the growth of a process over a million entries."""
-MAX_UNTOLD = 20_000
-"""Dropped records that are remembered for somebody who does not look: they still take memory, and do not count any more."""
+UNTOLD_SHARE = 1 / 16
+"""Of the bytes, for dropped records that wait for somebody to look: they take memory still, and do not count any more."""
 MAX_SERVICES = 1024
 """Names of services of which there is one text for all records."""
 MAX_STREAMS = 4
@@ -88,13 +88,22 @@ class Dropped:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.bytes = 0
         self.overflown = False
         """There were more than are worth keeping: look at everything anew."""
 
     def take(self) -> list[Entry]:
         """What was dropped, and forget it."""
-        found, self.entries = self.entries, []
+        found, self.entries, self.bytes = self.entries, [], 0
         return found
+
+    def add(self, entry: Entry, max_bytes: float) -> None:
+        """Remember that it was dropped, or that there is no room to remember."""
+        self.bytes += entry.size_bytes
+        if self.bytes > max_bytes:
+            self.entries, self.bytes, self.overflown = [], 0, True
+        elif not self.overflown:
+            self.entries.append(entry)
 
 
 class Logbook:
@@ -283,11 +292,7 @@ class Logbook:
         self.bytes -= size
         self.evicted += 1
         for dropped in self._watching:
-            if len(dropped.entries) < MAX_UNTOLD:
-                dropped.entries.append(entry)
-            else:
-                dropped.entries.clear()
-                dropped.overflown = True
+            dropped.add(entry, self.max_bytes * UNTOLD_SHARE)
 
 
 def _own_up(stream: Stream, record: dict[str, Any]) -> None:

@@ -55,6 +55,8 @@ class Step:
     changed: bool = False
     more: bool = False
     """There is more to do at once."""
+    restarted: bool = False
+    """Too much was dropped to keep up: all is looked at anew."""
     waiting: bool = False
     """Records are held back: there is more to do soon."""
 
@@ -139,7 +141,7 @@ class LogView:
         done = Step()
         if self._dropped.overflown:
             self.ask(self._question)
-            done.changed = True
+            done.changed = done.restarted = True
         self._prune(done)
         rows = self._take_new(now_ms, over, done)
         done.new = sum(isinstance(row, Entry) for row in rows)

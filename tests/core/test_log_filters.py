@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -136,3 +137,11 @@ def test_a_find_waits_for_what_was_not_looked_at_yet() -> None:
 def test_half_a_filter_is_an_error_for_scripts() -> None:
     with pytest.raises(QueryError):
         compile_with_gaps("level:")
+
+
+def test_json_lines_are_for_every_encoding() -> None:
+    record = entry(user="Jürgen \U0001f600", schlüssel=["ß"])
+    line = record_json(record, ascii_only=True)
+    assert line.isascii()
+    assert json.loads(line) == json.loads(record_json(record))
+    assert json.loads(line)["record"]["user"] == "Jürgen \U0001f600"

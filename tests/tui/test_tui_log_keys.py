@@ -291,7 +291,7 @@ async def test_fields_are_hidden_and_come_back() -> None:
         await stage.press("end", "up", "h", "escape")
         assert "user=" not in stage.text
         assert "code=500" in stage.text
-        assert "1 fields hidden" in stage.text
+        assert "1 field hidden" in stage.text
         await stage.press("F")
         assert "user=u-17" in stage.text
         await stage.press("F")

@@ -129,7 +129,8 @@ class LogScreen(View):
         if records.look.corrected:
             spans.append(Span("   times by our clock (=)", "degraded"))
         if records.look.hidden_fields:
-            spans.append(Span(f"   {len(records.look.hidden_fields)} fields hidden", "dim"))
+            number = len(records.look.hidden_fields)
+            spans.append(Span(f"   {number} field{'' if number == 1 else 's'} hidden", "dim"))
         if book.evicted:
             spans.append(
                 Span(f"   {book.evicted:,} old ones dropped (bound {_bound(book.max_bytes, book.max_records)})", "dim")

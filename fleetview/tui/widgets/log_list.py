@@ -91,6 +91,8 @@ class LogList(LineList):
         step = self.view.step(self._now_ms(), lambda: perf_counter() >= end)
         if not self.following:
             self.new += step.new
+        if step.restarted and not self.following and place.cursor is not None and self._sought is None:
+            self._sought = self.view.key(place.cursor)
         if step.changed:
             self._settle(place, quiet=not step.new)
         if step.more:
