@@ -38,7 +38,7 @@ def _spare_collections() -> None:
     A look at a million records, none of which is in a cycle, takes 0.4 s, in which no key is heard; by default it comes
     whenever a quarter more was allocated. What Textual leaves in cycles when a screen closes is small.
     """
-    gc.set_threshold(5_000, 5, 1_000)
+    gc.set_threshold(2_000, 5, 2_500)
 
 
 class DashboardFeed:

@@ -20,9 +20,9 @@ from fleetview.core.roster import Changes
 from fleetview.core.sorted_rows import bit
 from fleetview.core.times import parse_when
 from fleetview.tui.log_export import export
-from fleetview.tui.log_rows import LEVEL_STYLE, Look
+from fleetview.tui.log_rows import Look
+from fleetview.tui.log_title import log_title
 from fleetview.tui.screens.log_keys import LOG_BINDINGS
-from fleetview.tui.spans import Span, visible
 from fleetview.tui.view import View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
@@ -38,7 +38,6 @@ _LEVELS = (Level.UNKNOWN, Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR)
 _TALL_ROWS = 30
 _LOW_ROWS = 16
 """Rows of the terminal, below which the histogram would take too many of them."""
-_SHOWN_TEXT = 32
 
 
 class LogScreen(View):
@@ -56,6 +55,7 @@ class LogScreen(View):
         self._found_text = ""
         self._find: Find | None = None
         self._chart = True
+        self._second = -1
 
     def compose(self) -> ComposeResult:
         look = Look(self.app.glyphs)
@@ -89,7 +89,10 @@ class LogScreen(View):
 
     def show(self, changes: Changes, now: Now) -> None:  # noqa: ARG002
         self.list.advance()
-        self._draw_around()
+        self._title()
+        if int(now.mono_s) != self._second:  # in a flood all of its columns change, and nobody reads it faster
+            self._second = int(now.mono_s)
+            self._draw_chart()
         self.query_one(StatusBar).repaint()
         self.query_one(KeyLine).repaint()
 
@@ -104,43 +107,18 @@ class LogScreen(View):
 
     def _draw_around(self) -> None:
         self._title()
+        self._draw_chart()
+
+    def _draw_chart(self) -> None:
         chart = self.query_one(HistogramChart)
         if chart.display:
             chart.repaint()
 
     def _title(self) -> None:
-        records, view, book = self.list, self.list.view, self.app.fleet.logbook
         where = "all devices" if self._address is None else str(self._address)
-        spans = [
-            Span(" logs ", "title"),
-            Span(where, "bold"),
-            Span("   level "),
-            Span(f"{self._level.text}+" if self._level else "all", LEVEL_STYLE[self._level] if self._level else "plain"),
-            Span("   "),
-            self._following(),
-            Span(f"   {view.shown:,} shown", "dim"),
-        ]
-        if view.hidden:
-            spans.append(Span(f", {view.hidden:,} hidden", "dim"))
-        if not view.complete:
-            spans.append(Span(f", {view.looked_at:.0%} looked at", "degraded"))
-        if self._find is not None:
-            spans.append(Span(f"   looking for {visible(self._found_text[:_SHOWN_TEXT])}", "degraded"))
-        if records.look.corrected:
-            spans.append(Span("   times by our clock (=)", "degraded"))
-        if records.look.hidden_fields:
-            number = len(records.look.hidden_fields)
-            spans.append(Span(f"   {number} field{'' if number == 1 else 's'} hidden", "dim"))
-        if book.evicted:
-            spans.append(
-                Span(f"   {book.evicted:,} old ones dropped (bound {_bound(book.max_bytes, book.max_records)})", "dim")
-            )
-        self.query_one("#title", TitleLine).set_line(tuple(spans))
-
-    def _following(self) -> Span:
-        if self.list.following:
-            return Span(f"{self.app.glyphs.dot} following", "ok")
-        return Span(f"paused, +{self.list.new:,} new (G follows)", "degraded")
+        looking_for = self._found_text if self._find is not None else None
+        title = log_title(self.list, self.app.fleet.logbook, where, self._level, looking_for)
+        self.query_one("#title", TitleLine).set_line(title)
 
     def _ask(self) -> None:
         """Show what level, filter and clock ask for."""
@@ -315,10 +293,8 @@ class LogScreen(View):
     def action_histogram(self) -> None:
         self._chart = True
         self._fit_chart()
-        chart = self.query_one(HistogramChart)
-        if chart.display:
-            chart.repaint()
-            chart.focus()
+        self._draw_chart()
+        self.query_one(HistogramChart).focus()
 
     def action_chart(self) -> None:
         self._chart = not self._chart
@@ -392,7 +368,3 @@ class LogScreen(View):
             return
         self.query_one(Prompt).close()
         export(self.app, path, self.list.view.rows.snapshot(), complete=self.list.view.complete)
-
-
-def _bound(max_bytes: int, max_records: int) -> str:
-    return f"{max_bytes // 2**20} MiB, {max_records:,} records"
