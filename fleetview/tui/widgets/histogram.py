@@ -69,6 +69,8 @@ class HistogramChart(Lines, can_focus=True):
         self._glyphs = glyphs
         self._columns: Columns | None = None
         self._known: tuple[int, int] = (-1, -1)
+        self._cells = 1
+        """Of one column: few columns are wide."""
         self._at_ms: int | None = None
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -76,6 +78,7 @@ class HistogramChart(Lines, can_focus=True):
         known = (self._histogram().version, room)
         if known != self._known:
             self._known, self._columns = known, self._histogram().columns(room) if room > 0 else None
+            self._cells = room // len(self._columns.counts) if self._columns is not None else 1
         columns = self._columns
         if columns is None:
             return [(Span(fit(" nothing to count", width), "dim"),)]
@@ -89,7 +92,7 @@ class HistogramChart(Lines, can_focus=True):
         most = max(counts)
         heights = " " + self._glyphs.levels
         # Rounded up: one record is something to see.
-        bars = "".join(heights[-(-count * (len(heights) - 1) // most)] if count else heights[0] for count in counts)
+        bars = "".join(heights[-(-count * (len(heights) - 1) // most) if count else 0] * self._cells for count in counts)
         total = sum(counts)
         return (
             Span(f" {name:<{_LABEL - 1}}", style if total else "dim"),
@@ -103,7 +106,7 @@ class HistogramChart(Lines, can_focus=True):
         days = columns.end_ms - columns.begin_ms > _DAY_MS
         if days:
             begin, end = _date(columns.begin_ms), _date(columns.end_ms)
-        size = len(columns.counts)
+        size = len(columns.counts) * self._cells
         older = f"{columns.older:,} older  " if columns.older else ""
         each = f"  {older}each {age(columns.width_ms / 1000)}"
         if self.has_focus and self._at_ms is not None:
@@ -115,7 +118,8 @@ class HistogramChart(Lines, can_focus=True):
         """The column that the person is at, and what it holds: on the side where there is more room for it."""
         count, bad = sum(columns.counts[column]), columns.counts[column][LEVELS.index(Level.ERROR)]
         words = f" {_clock(columns.begin_ms + column * columns.width_ms, seconds=True)}: {count:,}, {bad:,} errors "
-        left, right = column, max(0, width - _LABEL - column - 1)
+        left = column * self._cells + (self._cells - 1) // 2
+        right = max(0, width - _LABEL - left - 1)
         if left > right:
             text: Line = (
                 Span(fit(words, min(left, len(words))), "bold"),
@@ -170,7 +174,7 @@ class HistogramChart(Lines, can_focus=True):
         self.post_message(self.Picked(None))
 
     def on_click(self, event: events.Click) -> None:
-        columns, column = self._columns, event.x - _LABEL
+        columns, column = self._columns, (event.x - _LABEL) // self._cells
         if columns is not None and 0 <= column < len(columns.counts):
             self.post_message(self.Picked(columns.begin_ms + column * columns.width_ms))
 
