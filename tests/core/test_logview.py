@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetview.core import sorted_rows
 from fleetview.core.histogram import LEVELS
 from fleetview.core.logbook import UNTOLD_SHARE, Entry, Logbook
 from fleetview.core.logview import HOLD_BACK_MS, LOOKED_AT_ONCE, LogView, Question, Step
@@ -107,10 +108,21 @@ actions = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(actions, max_size=30), st.sampled_from([None, DEVICES[1]]), st.sampled_from([60, 150, 10_000]))
+@given(
+    st.lists(actions, max_size=30),
+    st.sampled_from([None, DEVICES[1]]),
+    st.sampled_from([60, 150, 10_000]),
+    st.sampled_from([1, 2, 7, sorted_rows.CHUNK]),
+)
 def test_whatever_the_order_of_steps_the_view_is_filter_and_sort(
-    steps: list[tuple[object, ...]], address: Address | None, max_records: int
+    steps: list[tuple[object, ...]], address: Address | None, max_records: int, chunk: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorted_rows, "CHUNK", chunk)
+        _play(steps, address, max_records)
+
+
+def _play(steps: list[tuple[object, ...]], address: Address | None, max_records: int) -> None:
     play = Play(Logbook(max_records=max_records, device_share=0.7))
     view = LogView(play.book, address)
     for name, *rest in steps:
@@ -265,3 +277,16 @@ def test_a_gap_is_hidden_by_where_it_is_not_by_what_nobody_knows(text: str, sees
     play.log(0, skip=5)
     gap_before = play.book.of(DEVICES[0], 1)[0]
     assert gap_filter(text)(gap_before) is sees
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_gap_goes_with_its_record_wherever_the_rows_are_cut(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sorted_rows, "CHUNK", chunk)
+    play = Play(Logbook(max_records=4, device_share=1.0))
+    view = LogView(play.book)
+    for number in range(12):
+        play.log(0, skip=3 if number % 2 else 0)
+        play.now_s += 1
+        settle(view, play.now_ms)
+        assert shown(view) == naive(play, view.question)
+        assert view.gaps == sum(isinstance(row, Gap) for row in view.rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,3 +72,15 @@ def test_what_is_left_of_many_takes_little() -> None:
             shelf.drop(number)
     assert len(shelf) == 100
     assert sum(len(segment.slots) for segment in shelf._segments) <= SEGMENT
+
+
+def test_a_hole_in_the_middle_is_stepped_over() -> None:
+    shelf: Shelf[int] = Shelf()
+    for number in range(1, 3 * SEGMENT + 1):
+        shelf.add(number)
+    for number in range(SEGMENT + 1, 2 * SEGMENT + 1):
+        shelf.drop(number)
+    upwards = [each for some in islice(shelf.after(0), 10) for each in some]
+    assert upwards == [*range(1, SEGMENT + 1), *range(2 * SEGMENT + 1, 3 * SEGMENT + 1)]
+    assert next(shelf.after(SEGMENT + 5))[0] == 2 * SEGMENT + 1
+    assert next(shelf.before(2 * SEGMENT))[-1] == SEGMENT
