@@ -30,7 +30,7 @@ MAX_BACKOFF_S = 30.0
 """A person waits in front of the screen; agents go to 60 s."""
 REFUSED_RETRY_S = 60.0
 """Authorisation is mended by people, and brokers ban those who knock too often."""
-_FILLING_S = 1.0
+_FILLING_S = 0.5
 """Without a retained message for so long, the burst counts as over for those who only look."""
 _STABLE_S = 10.0
 """A link that stood this long starts over with the shortest wait."""

@@ -10,7 +10,7 @@ import socket
 import sys
 
 _SESSION = "01JDA8Z0000000000000000000"
-_CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood"
+CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood"
 
 
 def _length(number: int) -> bytes:
@@ -22,14 +22,20 @@ def _length(number: int) -> bytes:
             return bytes(out)
 
 
-def packet(topic: bytes, payload: bytes) -> bytes:
-    """A PUBLISH of QoS 0."""
-    return b"\x30" + _length(2 + len(topic) + len(payload)) + len(topic).to_bytes(2, "big") + topic + payload
+def packet(topic: bytes, payload: bytes, *, retain: bool = False) -> bytes:
+    """A PUBLISH with QoS 0."""
+    size = _length(2 + len(topic) + len(payload))
+    return (b"\x31" if retain else b"\x30") + size + len(topic).to_bytes(2, "big") + topic + payload
 
 
 def heartbeat(seq: int) -> bytes:
     """A heartbeat of the size that a real agent sends, 0.8 KB."""
-    body = {
+    return json.dumps(heartbeat_fields(seq), separators=(",", ":")).encode()
+
+
+def heartbeat_fields(seq: int) -> dict[str, object]:
+    """Its content."""
+    return {
         "v": 1,
         "session": _SESSION,
         "seq": seq,
@@ -51,13 +57,12 @@ def heartbeat(seq: int) -> bytes:
         "config": 12,
         "gen": 42,
     }
-    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def main(port: int, messages: int, devices: int) -> None:
     topics = [f"fleet/v1/acme/plant-{number % 8}/gw-{number:05d}/heartbeat".encode() for number in range(devices)]
     with socket.create_connection(("127.0.0.1", port)) as link:
-        link.sendall(_CONNECT)
+        link.sendall(CONNECT)
         link.recv(4)
         block = bytearray()
         for number in range(messages):

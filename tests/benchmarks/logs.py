@@ -27,7 +27,6 @@ _COLUMNS, _ROWS = 160, 48
 _FIRST_ROW = 8
 """Below the status, the title and the histogram."""
 _GAP_S = 0.15
-_GIVE_UP_S = 5.0
 CONFIG = ("max_queued_messages 0", "max_queued_bytes 0")
 
 
@@ -69,14 +68,7 @@ def _cursor_row(terminal: Terminal) -> int | None:
 def _latency_s(terminal: Terminal, key: str) -> float:
     """From the key to the frame in which the cursor has moved."""
     before = _cursor_row(terminal)
-    begin = time.perf_counter()
-    terminal.type(key)
-    while _cursor_row(terminal) in {before, None}:
-        terminal.pump(0.002)
-        if time.perf_counter() - begin > _GIVE_UP_S:
-            msg = f"{key!r} moved nothing:\n{terminal.text()}"
-            raise TimeoutError(msg)
-    return time.perf_counter() - begin
+    return terminal.latency(key, lambda: _cursor_row(terminal) not in {before, None})
 
 
 def _idle(terminal: Terminal, seconds: float) -> None:

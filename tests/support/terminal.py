@@ -62,6 +62,8 @@ class Terminal:
         inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
         self._env = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **(env or {})}
         self.bytes_read = 0
+        self.read_at = 0.0
+        """When something was read last: before it was worked out, which is the time of whoever measures."""
         self.last_bytes = b""
         self.started = 0.0
 
@@ -96,6 +98,7 @@ class Terminal:
             return False
         if not data:
             return False
+        self.read_at = time.perf_counter()
         self.bytes_read += len(data)
         self.last_bytes = (self.last_bytes + data)[-65536:]
         for question, answer in _ANSWERS.items():
@@ -104,6 +107,16 @@ class Terminal:
         self._stream.feed(data)
         return True
 
+    def pump_for(self, seconds: float) -> None:
+        """Read what the program writes for so long."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end and self.pump(0.02):
+            continue
+
+    def row(self, y: int) -> str:
+        """A row of the screen."""
+        return self._screen.display[y]
+
     def text(self) -> str:
         """The screen."""
         return "\n".join(line.rstrip() for line in self._screen.display)
@@ -111,6 +124,23 @@ class Terminal:
     def backgrounds(self, column: int) -> list[str]:
         """The colours behind a column of the screen, from the top."""
         return [self._screen.buffer[y][column].bg for y in range(self._screen.lines)]
+
+    def bar(self) -> int | None:
+        """The row of the cursor bar: the one whose background no other row of the list has."""
+        column = 4
+        grounds = [self._screen.buffer[y][column].bg for y in range(self._screen.lines)]
+        alone = [y for y, ground in enumerate(grounds) if grounds.count(ground) == 1 and y > 1]
+        return alone[0] if len(alone) == 1 else None
+
+    def latency(self, keys: str, changed: Callable[[], bool], timeout_s: float = 5.0) -> float:
+        """Seconds from sending keys to the arrival of what makes `changed` true. Raises TimeoutError."""
+        began = time.perf_counter()
+        self.type(keys)
+        while not changed():
+            if time.perf_counter() - began > timeout_s or not self.pump(0.02):
+                msg = f"{keys!r} changed nothing; the screen:\n{self.text()}"
+                raise TimeoutError(msg)
+        return self.read_at - began
 
     def wait(self, wanted: str | Callable[[str], bool], timeout_s: float = 20.0) -> float:
         """Wait until a text stands on the screen. Returns seconds since the start; raises TimeoutError with the screen."""

@@ -62,6 +62,7 @@ class FleetTable(LineList):
         self._columns: Columns | None = None
         self._sized_for: tuple[NameSizes, int] = (NameSizes(), 0)
         self._pinned: Row | None = None
+        self._to_top = False
         self._moved_mono = -QUIET_S
         self._began_mono = -RESORT_S
         self._cost_s = 0.0
@@ -82,6 +83,8 @@ class FleetTable(LineList):
     def ask(self, **wish: Any) -> None:  # noqa: ANN401  # the fields of Wish
         """Filter, sort or group otherwise. Raises QueryError for a field that there is not."""
         self._arrangement.ask(replace(self._arrangement.wish, **wish))
+        # Who sorts wants to see what comes first then, and not where the device has gone that the cursor was on.
+        self._to_top = self._to_top or not wish.keys() <= {"predicate", "faults_only"}
         self._start()
 
     def choose_columns(self, names: Sequence[str] | None) -> None:
@@ -130,6 +133,9 @@ class FleetTable(LineList):
 
     def _take_over(self) -> None:
         """Put the cursor where its device is now."""
+        if self._to_top:
+            self._to_top, self._pinned, self.cursor = False, None, 0
+            self.scroll_to(y=0, animate=False, force=True)
         before, offset = self.cursor, self.scroll_offset.y
         table = self._arrangement
         place = None if self._pinned is None else table.place_of(self._pinned)
@@ -230,6 +236,7 @@ class FleetTable(LineList):
     def on_line_list_moved(self) -> None:
         self._moved_mono = self._now().mono_s
         self._pinned = self.selected
+        self._to_top = False  # whoever moves meanwhile knows better
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         event.stop()
