@@ -12,6 +12,7 @@ from textual.widgets import Input
 from fleetview.core.fleet import Fleet
 from fleetview.tui.glyphs import ASCII
 from fleetview.tui.screens.logs import LogScreen
+from fleetview.tui.spans import Line
 from fleetview.tui.widgets.filter_line import FilterLine
 from fleetview.tui.widgets.histogram import HistogramChart
 from fleetview.tui.widgets.log_list import LogList
@@ -437,3 +438,30 @@ async def test_following_old_records_above_the_screen_paint_nothing() -> None:
         assert counts.of("LogList") == []
         assert "LogList" not in counts.whole
         assert under_cursor(stage) == "message 19.49"
+
+
+async def test_what_comes_below_what_is_read_asks_for_no_row() -> None:
+    told = told_logs(100)
+    async with dashboard(told, size=(100, 24)) as stage:
+        await opened(stage)
+        await stage.press("home")
+        drawn: list[int] = []
+        shown = records(stage)
+        row = shown.row
+
+        def counting(index: int, width: int) -> Line:
+            drawn.append(index)
+            return row(index, width)
+
+        shown.row = counting  # type: ignore[method-assign]
+        told.log(TWO, "far below")
+        told.wait(HELD)
+        shown.advance()
+        assert shown.row_count() == 101
+        assert drawn == []
+        told.log(TWO, "in sight", age_s=96.5)
+        told.wait(HELD)
+        shown.advance()
+        await stage.pilot.pause()
+        assert len(drawn) >= shown.page
+        assert "in sight" in stage.text

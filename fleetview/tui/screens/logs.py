@@ -93,6 +93,7 @@ class LogScreen(View):
         if int(now.mono_s) != self._second:  # in a flood all of its columns change, and nobody reads it faster
             self._second = int(now.mono_s)
             self._draw_chart()
+            self.list.repaint()  # a gap may have been filled
         self.query_one(StatusBar).repaint()
         self.query_one(KeyLine).repaint()
 

@@ -36,7 +36,8 @@ class Place:
 
     cursor: Row | None
     top: Row | None
-    rows: int
+    bottom: Row | None
+    look: Look
 
 
 class LogList(LineList):
@@ -94,7 +95,7 @@ class LogList(LineList):
         if step.restarted and not self.following and place.cursor is not None and self._sought is None:
             self._sought = self.view.key(place.cursor)
         if step.changed:
-            self._settle(place, quiet=not step.new)
+            self._settle(place, moves=self.following and step.new > 0)
         if step.more:
             self._again(PAUSE_S)
         elif step.waiting:
@@ -111,9 +112,14 @@ class LogList(LineList):
             self.post_message(self.Progressed())
 
     def _place(self) -> Place:
-        rows = self.view.rows
-        top = self.scroll_offset.y
-        return Place(self.selected_row, rows[top] if 0 <= top < len(rows) else None, len(rows))
+        rows, top = self.view.rows, self.scroll_offset.y
+        bottom = top + self.page - 1
+        return Place(
+            self.selected_row,
+            rows[top] if 0 <= top < len(rows) else None,
+            rows[bottom] if 0 <= bottom < len(rows) else None,
+            self.look,
+        )
 
     def _match_devices(self) -> None:
         """Room for the longest id there is: a width that follows the rows in sight would jitter."""
@@ -121,13 +127,12 @@ class LogList(LineList):
         if self._address is None and len(known) != self._devices:
             self._devices = len(known)
             size = min(MAX_DEVICE_WIDTH, max(len(address.device) for address in known))
-            self.look = replace(self.look, device_width=size)
+            if size != self.look.device_width:
+                self.look = replace(self.look, device_width=size)
 
-    def _settle(self, place: Place, *, quiet: bool) -> None:
+    def _settle(self, place: Place, *, moves: bool) -> None:
         """Rows changed: what is read stays where it is, or the end is followed."""
         count = len(self.view.rows)
-        # Older records above a full screen: only the scrollbar tells.
-        quiet = quiet and self.following and place.rows > 2 * self.page and not self.wrap
         if place.cursor is not None and place.top is not None:
             moved = self.view.position(place.cursor) - self.cursor
             in_sight = self.scroll_offset.y <= self.cursor <= self.row_at(self.page - 1)
@@ -146,12 +151,20 @@ class LogList(LineList):
         elif self.following or place.cursor is None:
             self.cursor = count - 1
         self.cursor = max(0, min(self.cursor, count - 1))
-        if quiet:
+        if not moves and sought is None and self._is_unmoved(place):
+            # Rows came above or below what is in sight: only the scrollbar tells.
             self._set_virtual_size(Size(self.width, self.scroll_height()))
             return
         self.set_rows_changed()
         if self.following or sought is not None or place.cursor is None:
             self.show_cursor()
+
+    def _is_unmoved(self, place: Place) -> bool:
+        """Whether what is in sight is what was."""
+        rows, top = self.view.rows, self.scroll_offset.y
+        bottom = top + self.page - 1
+        unmoved = not self.wrap and place.look is self.look and bottom < len(rows) and bool(self._shown)
+        return unmoved and rows[top] is place.top and rows[bottom] is place.bottom
 
     def set_following(self, following: bool) -> None:  # noqa: FBT001
         """Stay at the end, or hold still."""
