@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from fleetview import configfile, paths
@@ -16,7 +16,7 @@ from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Topics
 
-__all__ = ["ConfigError", "Context", "Flags", "Scope", "masked", "resolve"]
+__all__ = ["ConfigError", "Context", "Display", "Flags", "Link", "Scope", "masked", "resolve", "resolve_display"]
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
 LEAST_LOG_BYTES, MOST_LOG_BYTES = 10**6, 10**12
@@ -24,6 +24,9 @@ _PASSWORD = re.compile(r"(//[^:/@\s]*):[^\s]*@")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 T = TypeVar("T")
+Link = Literal["slow", "fast"]
+"""How much may go to the terminal."""
+_LINKS: tuple[Link, ...] = ("slow", "fast")
 
 
 class Scope(NamedTuple):
@@ -56,6 +59,8 @@ class Flags:
     root: str | None = None
     theme: str | None = None
     ascii: bool | None = None
+    link: str | None = None
+    no_mouse: bool | None = None
     log_bytes: str | None = None
 
     def over(self, other: Flags) -> Flags:
@@ -66,6 +71,22 @@ class Flags:
                 for name, theirs in ((item.name, getattr(other, item.name)) for item in fields(Flags))
             }
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How the dashboard looks and which keys it has: nothing in it says where a fleet is."""
+
+    theme: str | None = None
+    ascii: bool = False
+    link: Link = "fast"
+    no_mouse: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Other keys by the id of a binding, as written."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Commands by name, as written."""
+    file: Path | None = None
+    """Where keys and aliases were written: those who can tell whether they are right say so with its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +104,7 @@ class Context:
     scope: Scope = EVERYTHING
     read_only: bool = False
     root: str = DEFAULT_ROOT
-    theme: str | None = None
-    ascii: bool = False
+    display: Display = field(default_factory=Display)
     log_bytes: int | None = None
     """Memory for log records; None for the default."""
     unused_files: tuple[str, ...] = ()
@@ -122,7 +142,14 @@ def resolve(flags: Flags | None = None, *, environ: Mapping[str, str] = os.envir
     content = configfile.load(path, must_exist=file is not None or paths.config_file_is_named(environ))
     name, origin = _chosen(flags, environ, content, path)
     table = content.contexts[name] if name is not None else ContextTable()
-    return _Resolution(flags, environ, path, name, table=table, chosen_by=origin).context()
+    return _Resolution(flags, environ, path, name, table=table, content=content, chosen_by=origin).context()
+
+
+def resolve_display(flags: Flags, *, environ: Mapping[str, str] = os.environ, file: Path | None = None) -> Display:
+    """How the dashboard looks where no context is asked for, as in the demo. Raises ConfigError."""
+    path = file or paths.config_file(environ)
+    content = configfile.load(path, must_exist=file is not None or paths.config_file_is_named(environ))
+    return _Resolution(flags, environ, path, None, table=ContextTable(), content=content, chosen_by="default").display()
 
 
 def _chosen(flags: Flags, environ: Mapping[str, str], content: configfile.ConfigFile, path: Path) -> tuple[str | None, str]:
@@ -154,9 +181,11 @@ class _Resolution:
         name: str | None,
         *,
         table: ContextTable,
+        content: configfile.ConfigFile,
         chosen_by: str,
     ) -> None:
         self._flags, self._environ, self._path, self._name, self._table = flags, environ, path, name, table
+        self._content = content
         self._origins = {"context": chosen_by}
         self._problems: list[str] = []
 
@@ -174,14 +203,34 @@ class _Resolution:
             scope=self._setting("scope", _scope, EVERYTHING),
             read_only=self._setting("read_only", _boolean, default=False),
             root=self._setting("root", _root, DEFAULT_ROOT),
-            theme=self._setting("theme", _text, None),
-            ascii=self._setting("ascii", _boolean, default=False),
+            display=self._display(),
             log_bytes=self._setting("log_bytes", _size, None),
             origins=self._origins,
         )
         if self._problems:
             raise ConfigError(self._problems)
         return context
+
+    def display(self) -> Display:
+        found = self._display()
+        if self._problems:
+            raise ConfigError(self._problems)
+        return found
+
+    def _display(self) -> Display:
+        over_ssh = bool(self._environ.get("SSH_CONNECTION"))
+        found = Display(
+            theme=self._setting("theme", _text, None),
+            ascii=self._setting("ascii", _boolean, default=False),
+            link=self._setting("link", _link, "slow" if over_ssh else "fast"),
+            no_mouse=self._setting("no_mouse", _boolean, default=False),
+            keys=self._content.keys,
+            aliases=self._content.aliases,
+            file=self._path,
+        )
+        if over_ssh and self._origins["link"] == "default":
+            self._origins["link"] = "SSH_CONNECTION"
+        return found
 
     def _setting(self, name: str, parse: Callable[[_Value], T], default: T) -> T:
         value = self._written(name)
@@ -204,11 +253,21 @@ class _Resolution:
         entry: Any = getattr(self._table, name)
         if entry is not None:
             return _Value(entry, f"{self._path}: contexts.{self._name}.{name}", self._path.parent)
-        return None
+        for_all: Any = getattr(self._content, name, None)
+        return None if for_all is None else _Value(for_all, f"{self._path}: {name}", self._path.parent)
 
 
 def _text(value: _Value) -> str:
     return str(value.raw)
+
+
+def _link(value: _Value) -> Link:
+    word = str(value.raw).lower()
+    for known in _LINKS:
+        if word == known:
+            return known
+    msg = f"slow or fast expected, not {value.raw!r}"
+    raise ValueError(msg)
 
 
 def _boolean(value: _Value) -> bool:

@@ -12,7 +12,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,18 @@ class _Table(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class ContextTable(_Table):
+class _Display(_Table):
+    theme: str | None = None
+    """Name of a colour theme."""
+    ascii: bool | None = None
+    """Draw with ASCII characters only."""
+    link: str | None = None
+    """slow or fast: how much may go to the terminal. Without it, slow under SSH."""
+    no_mouse: bool | None = None
+    """Leave the mouse to the terminal, which can then select and copy."""
+
+
+class ContextTable(_Display):
     """One fleet: where its servers are, and how to be let in."""
 
     broker: str | None = None
@@ -56,21 +67,35 @@ class ContextTable(_Table):
     """Hide everything that changes the world."""
     root: str | None = None
     """The first levels of the fleet's topics. Default: fleet/v1."""
-    theme: str | None = None
-    """Name of a colour theme."""
-    ascii: bool | None = None
-    """Draw with ASCII characters only."""
     log_bytes: str | None = None
     """Memory for log records, such as 256MB. Default: 64MiB."""
 
 
-class ConfigFile(_Table):
-    """The whole file."""
+class ConfigFile(_Display):
+    """The whole file. How the dashboard looks may be said for all contexts, and otherwise for one of them."""
 
     default_context: str | None = None
     """The context that is used when none is named."""
     contexts: dict[str, ContextTable] = Field(default_factory=dict)
     """The contexts by name."""
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Other keys: those of a binding, separated by commas, by its name; `fleetview --keys` lists them."""
+    aliases: dict[str, str] = Field(default_factory=dict)
+    """Commands of one's own by name, such as crit = "devices health:critical"."""
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _dotted(cls, value: object) -> object:
+        """`fleet.logs = "l"` without quotes is a table in a table to TOML, and means the same."""
+        if not isinstance(value, dict):
+            return value
+        flat: dict[str, object] = {}
+        for name, entry in value.items():
+            if isinstance(entry, dict):
+                flat |= {f"{name}.{inner}": keys for inner, keys in entry.items()}
+            else:
+                flat[name] = entry
+        return flat
 
 
 def load(path: Path, *, must_exist: bool) -> ConfigFile:
@@ -106,6 +131,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(choices)}" if choices else ""
 
 
+_TABLES = {
+    "contexts": "a table of contexts, such as [contexts.plant]",
+    "keys": "a table of keys by the binding's name, [keys]",
+    "aliases": "a table of commands by name, [aliases]",
+}
+
+
 def _in_words(error: ErrorDetails) -> str:
     place = [str(part) for part in error["loc"]]
     where = ".".join(place)
@@ -116,7 +148,7 @@ def _in_words(error: ErrorDetails) -> str:
         "string_type": "a text in quotes",
         "bool_type": "true or false",
         "model_type": "a table",
-        "dict_type": "a table of contexts, such as [contexts.plant]",
+        "dict_type": _TABLES.get(where, "a table"),
     }.get(error["type"], error["msg"])
     return f"{where}: {expected} expected, not {_shown(error['input'])}"
 

@@ -29,18 +29,22 @@ class Wire:
 
     Reads are buffered: paho 2.2.0 reads each packet with four calls, and aiomqtt 2.5.1 handles one packet for each round of
     the event loop; it goes on while `pending` says there is more (its way to drain TLS sockets), so that one system call
-    and one round serve up to 64 KiB of messages. And the error that ended the link is kept, which paho only logs, and how
-    the other side began.
+    and one round serve up to 32 KiB of messages. Not more: a buffer nearly always ends within a packet, and reading on to
+    the packet's end again and again would keep everything else waiting for as long as the broker has something to send.
+    And the error that ended the link is kept, which paho only logs, and how the other side began.
     """
 
-    __slots__ = ("_buffer", "_position", "_socket", "error", "greeting")
+    __slots__ = ("_buffer", "_loop", "_position", "_socket", "_was_read", "error", "greeting")
 
-    READ_BYTES = 65536
+    READ_BYTES = 32768
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._buffer = b""
         self._position = 0
+        self._loop = asyncio.get_running_loop()
+        self._was_read = False
+        """In this round of the event loop."""
         self.error: OSError | None = None
         self.greeting: bytes | None = None
         """The first bytes that came."""
@@ -49,6 +53,10 @@ class Wire:
         """At most `size` bytes; none at the end. Raises BlockingIOError or SSLWantReadError when there are none yet."""
         position = self._position
         if position >= len(self._buffer):
+            if self._was_read:
+                raise BlockingIOError  # paho keeps what it has of a packet, and the selector calls again in the next round
+            self._was_read = True
+            self._loop.call_soon(self._next_round)
             try:
                 self._buffer = self._socket.recv(self.READ_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -62,6 +70,9 @@ class Wire:
         chunk = self._buffer[position : position + size]
         self._position = position + len(chunk)
         return chunk
+
+    def _next_round(self) -> None:
+        self._was_read = False
 
     def pending(self) -> int:
         """Bytes that were read ahead. OpenSSL holds none back: a TLS record is 16 KiB at most, so a read takes it whole."""

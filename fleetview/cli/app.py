@@ -9,8 +9,8 @@ import typer
 
 from fleetview import __version__
 from fleetview.cli import check, config, demo, device, devices, logs, simulate
-from fleetview.cli.options import with_connection
-from fleetview.config import ConfigError, Flags, resolve
+from fleetview.cli.options import Ascii, Link, NoMouse, Theme, with_connection
+from fleetview.config import ConfigError, Flags, resolve, resolve_display
 from fleetview.core.query import QueryError
 from fleetview_agent.endpoint import LinkError, TlsFileError
 
@@ -35,17 +35,26 @@ def _say_version(asked: bool) -> None:
 def dashboard(
     flags: Flags,
     *,
-    theme: Annotated[str | None, typer.Option(help="Colour theme of the dashboard.", metavar="NAME")] = None,
-    ascii: Annotated[bool | None, typer.Option("--ascii", help="Draw with ASCII characters only.")] = None,  # noqa: A002 (the option's name)
+    theme: Theme = None,
+    ascii: Ascii = None,  # noqa: A002 (the option's name)
+    link: Link = None,
+    no_mouse: NoMouse = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Print every key, as configured, and leave.")] = False,
     log_bytes: Annotated[str | None, typer.Option(help="Memory for log records, such as 256MB.", metavar="SIZE")] = None,
     version: Annotated[  # noqa: ARG001 (answered by its callback)
         bool | None, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
     ] = None,
 ) -> int:
     """What is broken in a fleet of edge devices, since when, why, and what changed. Without a command: the dashboard."""
-    from fleetview.tui.run import run_dashboard  # noqa: PLC0415 (no other command may load Textual)
+    if keys:
+        from fleetview.tui.bindings import key_lines  # noqa: PLC0415 (no other command may load Textual)
 
-    return run_dashboard(resolve(Flags(theme=theme, ascii=ascii, log_bytes=log_bytes).over(flags)))
+        print("\n".join(key_lines(resolve_display(flags))))
+        return 0
+    from fleetview.tui.run import run_dashboard  # noqa: PLC0415 (likewise)
+
+    own = Flags(theme=theme, ascii=ascii, link=link, no_mouse=no_mouse, log_bytes=log_bytes)
+    return run_dashboard(resolve(own.over(flags)))
 
 
 app.callback(invoke_without_command=True)(with_connection(dashboard, opens_group=True))

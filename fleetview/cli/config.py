@@ -59,8 +59,10 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
         "scope": str(context.scope),
         "read_only": context.read_only,
         "root": context.root,
-        "theme": context.theme,
-        "ascii": context.ascii,
+        "theme": context.display.theme,
+        "ascii": context.display.ascii,
+        "link": context.display.link,
+        "no_mouse": context.display.no_mouse,
         "log_bytes": None if context.log_bytes is None else str(context.log_bytes),
     }
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fleetview.cli.options import Ascii, Link, NoMouse, Theme
+from fleetview.config import Flags, resolve_display
 from fleetview.demo.choices import DEFAULT_DEVICES, DEFAULT_SEED, BrokerKind, Scenario
 
 if TYPE_CHECKING:
+    from fleetview.config import Display
     from fleetview.demo.stage import Stage
 
 _LOOK_EVERY_S = 0.5
@@ -29,8 +32,10 @@ def demo(
     broker_only: Annotated[
         bool, typer.Option("--broker-only", help="No dashboard: print the broker's URL, and play until a signal.")
     ] = False,
-    theme: Annotated[str | None, typer.Option(help="Colour theme of the dashboard.", metavar="NAME")] = None,
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,  # noqa: A002  # its name
+    theme: Theme = None,
+    ascii: Ascii = None,  # noqa: A002  # its name
+    link: Link = None,
+    no_mouse: NoMouse = None,
     broker_program: Annotated[
         BrokerKind | None, typer.Option(help="The broker to start; without it, what there is.", hidden=True)
     ] = None,
@@ -39,16 +44,17 @@ def demo(
     from fleetview.demo.broker import DemoBrokerError  # noqa: PLC0415  # no other command needs it
     from fleetview.demo.stage import on_stage  # noqa: PLC0415
 
+    display = resolve_display(Flags(theme=theme, ascii=ascii, link=link, no_mouse=no_mouse))
     try:
         with on_stage(devices=devices, scenario=scenario, seed=seed, kind=broker_program) as stage:
-            status = _serve(stage, devices) if broker_only else _show(stage, theme=theme, ascii_only=ascii)
+            status = _serve(stage, devices) if broker_only else _show(stage, display)
     except DemoBrokerError as err:
         print(f"fleetview demo: {err}", file=sys.stderr)
         raise typer.Exit(_UNREACHABLE) from None
     raise typer.Exit(status)
 
 
-def _show(stage: Stage, *, theme: str | None, ascii_only: bool) -> int:
+def _show(stage: Stage, display: Display) -> int:
     # Here: the fleet starts while these are imported. The feed only to that end; the dashboard would import it later.
     import fleetview.feeds.watch  # noqa: F401, PLC0415
     from fleetview.config import Context  # noqa: PLC0415
@@ -57,9 +63,10 @@ def _show(stage: Stage, *, theme: str | None, ascii_only: bool) -> int:
 
     stage.await_history()
 
-    # Made by hand: neither the user's contexts nor the environment may point the demo at something real.
+    # Made by hand: neither the user's contexts nor the environment may point the demo at something real. Keys and looks
+    # are theirs, though: this is where they are tried.
     url = BrokerUrl.parse(stage.broker.url)
-    return run_dashboard(Context(name="demo", broker=url, tls=None, theme=theme, ascii=ascii_only))
+    return run_dashboard(Context(name="demo", broker=url, tls=None, display=display))
 
 
 def _serve(stage: Stage, devices: int) -> int:

@@ -30,6 +30,13 @@ OPTIONS: dict[str, Any] = {
     "root": Annotated[str | None, typer.Option(help="First levels of the topics.", metavar="TOPIC")],
 }
 
+Theme = Annotated[str | None, typer.Option(help="Colour theme of the dashboard.", metavar="NAME")]
+Ascii = Annotated[bool | None, typer.Option("--ascii", help="Draw with ASCII characters only.")]
+Link = Annotated[
+    str | None, typer.Option(help="How much may go to the terminal; without it, slow under SSH.", metavar="slow|fast")
+]
+NoMouse = Annotated[bool | None, typer.Option("--no-mouse", help="Leave the mouse to the terminal, to select and copy.")]
+
 
 def with_connection(command: Callable[..., int], *, opens_group: bool = False) -> Callable[..., None]:
     """A typer command out of a function that takes `Flags` first and returns its exit code.

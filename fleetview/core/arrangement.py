@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from fleetview.core.query.fields import Clock
 
 _CHUNK = 1024
-"""Devices between two looks at the time: about a millisecond."""
+"""Devices between two looks at the time: a millisecond at most."""
+_QUICK = (int, float, str)
+"""Sorted by these, 100,000 take 40 ms in one go; in runs that are merged they take twice that."""
 _FIRST_RUN = 2048
+
+_NEW_ROWS, _DONE = object(), object()
 
 T = TypeVar("T")
 
@@ -81,7 +85,7 @@ class Arrangement:
         self._let_through: set[Device] | None = None
         """None while everything is."""
         self._stale = True
-        self._job: Iterator[None] | None = None
+        self._job: Iterator[object] | None = None
 
     @property
     def wish(self) -> Wish:
@@ -119,12 +123,14 @@ class Arrangement:
         self._job = self._work()
 
     def step(self, enough: Callable[[], bool]) -> bool:
-        """Work until it is done (then the rows are new, and True comes back) or until `enough`, asked once a millisecond."""
+        """Work until the rows are new (then True comes back) or until `enough`, asked once a millisecond."""
         while self._job is not None:
-            if next(self._job, self) is self:
+            told = next(self._job, _DONE)
+            if told is _DONE:
                 self._job = None
+            elif told is _NEW_ROWS:
                 return True
-            if enough():
+            elif enough():
                 break
         return False
 
@@ -191,30 +197,36 @@ class Arrangement:
 
     # -- working it out
 
-    def _work(self) -> Iterator[None]:
+    def _work(self) -> Iterator[object]:
         yield from self._line_up()
         kept: list[Device] = []
         for start in range(0, len(self._by_address), _CHUNK):
             kept += self._kept(self._by_address[start : start + _CHUNK])
-            yield
+            yield None
         wish = self._wish
         key = sorting(wish.sort, self._now)
         keys: list[Any] = []
         for start in range(0, len(kept), _CHUNK):
-            keys += map(key, kept[start : start + _CHUNK])
-            yield
+            keys += key(kept[start : start + _CHUNK])
+            yield None
         places = [place for place, found in enumerate(keys) if found is not None]
-        yield from _sort(places, keys.__getitem__, reverse=wish.descending)
+        yield None
+        if places and isinstance(keys[places[0]], _QUICK):
+            places.sort(key=keys.__getitem__, reverse=wish.descending)
+            yield None
+        else:
+            yield from _sort(places, keys.__getitem__, reverse=wish.descending)
         ordered = [kept[place] for place in places]
         if len(places) < len(kept):  # what has no value stands behind, whichever way it is sorted
             ordered += [device for device, found in zip(kept, keys, strict=True) if found is None]
-        yield
+        yield None
         groups = yield from self._grouped(ordered)
-        everything = wish.predicate is None and not wish.faults_only
-        self._let_through = None if everything else set(ordered)
         self._ordered, self._groups = ordered, groups
         self.shown, self.groups = len(ordered), len(groups)
         self._lay_out()
+        yield _NEW_ROWS
+        everything = wish.predicate is None and not wish.faults_only
+        self._let_through = None if everything else set(ordered)
 
     def _kept(self, devices: list[Device]) -> list[Device]:
         wish = self._wish

@@ -6,19 +6,20 @@ import asyncio
 import json
 import signal
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
-from fleetview.core.ages import age
+from fleetview.config import Link
+from fleetview.core.ages import age, rough_age
 from fleetview.core.completeness import half_seen
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
@@ -26,20 +27,31 @@ from fleetview.core.logbook import Entry
 from fleetview.core.snapshot import device_snapshot
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview.remembered import Remembered
+from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
+from fleetview.tui.pace import PACES, Pace
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import LinkView, Watch
-from fleetview.tui.view import View
+from fleetview.tui.toolkit import Written, counting, limit_repaints
+from fleetview.tui.view import Place, View, trail
+from fleetview.tui.widgets.bars import KeyLine
 from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.timer import Timer
+    from textual.widget import AwaitMount
 
-TICKS_PER_S = 4
+    from fleetview.tui.widgets.command_bar import CommandBar
+
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
+_FRESH_S = 10
+"""A link that is younger has no age to speak of."""
+_MAX_DEPTH = 8
+"""Screens on the way back to the fleet: whoever goes further begins a new way there."""
 _LOOK_FOR_HALVES_S = 5
 _MOST_COPIED = 500
 """Devices: terminals and multiplexers drop a clipboard of megabytes without a word."""
@@ -79,8 +91,23 @@ class Setup:
     """Where it is watched, without a password."""
     glyphs: Glyphs
     theme: str | None = None
+    link: Link = "fast"
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    keymap: Mapping[str, str] = field(default_factory=dict)
+    """Other keys by the id of a binding."""
     remembered: Remembered = field(default_factory=Remembered)
     """How the person left the screens."""
+
+
+class _Sample(NamedTuple):
+    mono_s: float
+    messages: int
+    bytes: int
+
+
+class _PerSecond(NamedTuple):
+    messages: float
+    bytes: float
 
 
 def wall_clock() -> Now:
@@ -97,7 +124,9 @@ class _PlainScrollBar(ScrollBarRender):
 
 def _warm_up() -> None:
     """Build the filter language's parser now, 0.1 s, and not under the first key of the first filter."""
-    from fleetview.core.query import compile_devices  # noqa: PLC0415  # not before the first paint
+    import fleetview.core.query.complete  # noqa: PLC0415  # not before the first paint
+    import fleetview.tui.widgets.command_bar  # noqa: F401, PLC0415  # likewise
+    from fleetview.core.query import compile_devices  # noqa: PLC0415
 
     compile_devices("ok")
 
@@ -114,14 +143,15 @@ class FleetApp(App[int]):
     # Textual (8.2) does not load the style sheet of the screen that it starts with.
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/fleet.tcss"]
     TITLE = "fleetview"
+    COMMAND_PALETTE_BINDING = ""  # the binding below stands for it, with an id and words of its own
     COMMANDS = App.COMMANDS | {_device_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "colon", "command_palette", "commands", key_display=":", id="app.commands", tooltip="Find a device or a command"
-        ),
+        Binding("colon", "command", "commands", key_display=":", id="app.commands", tooltip="Run a command"),
         Binding("q", "quit", "quit", id="app.quit", tooltip="Leave fleetview"),
         Binding("question_mark", "keys", "keys", key_display="?", id="app.keys", tooltip="The keys that work right now"),
         Binding("ctrl+r", "reconnect", "reconnect", show=False, id="app.reconnect", tooltip="Try the broker again at once"),
+        Binding("ctrl+t", "bytes", "bytes", show=False, id="app.bytes", tooltip="Show what goes to the terminal"),
+        Binding("ctrl+p", "command_palette", "find", show=False, id="app.palette", tooltip="Find a device"),
     ]
 
     def __init__(self, fleet: Fleet, feed: Feed, setup: Setup, clock: Callable[[], Now] = wall_clock) -> None:
@@ -133,10 +163,17 @@ class FleetApp(App[int]):
         self._setup = setup
         self._clock = clock
         self._feed_task: asyncio.Task[None] | None = None
-        self._whole_second = -1
+        self.pace = PACES[setup.link]
+        self.shows_bytes = False
+        self.commander = Commander(self, setup.aliases)
+        self.written = Written()
+        self.driver_class = counting(self.driver_class, self.written)
+        self._ticker: Timer | None = None
+        self._step = -1
+        self._state: LinkState | None = None
         self._blind_since: float | None = None
+        self._rates: deque[_Sample] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
         self._half_seen = 0
-        self._rates: deque[tuple[float, int]] = deque(maxlen=int(_RATE_WINDOW_S) + 1)
 
     def now(self) -> Now:
         """The moment it is."""
@@ -146,6 +183,7 @@ class FleetApp(App[int]):
         return FleetScreen()
 
     def on_mount(self) -> None:
+        self.set_keymap(dict(self._setup.keymap))
         self.set_class(self.glyphs is ASCII, "-ascii")
         ScrollBar.renderer = _PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
         if self._setup.theme is not None:
@@ -156,7 +194,7 @@ class FleetApp(App[int]):
                 loop.add_signal_handler(number, self.exit, _SIGNALLED + number)
         self._feed_task = asyncio.create_task(self._feed.run(), name="feed")
         self._feed_task.add_done_callback(self._feed_ended)
-        self.set_interval(1 / TICKS_PER_S, self.tick)
+        self.set_pace(self.pace)
         self.set_timer(_WARM_UP_S, _warm_up)
 
     async def on_unmount(self) -> None:
@@ -169,23 +207,36 @@ class FleetApp(App[int]):
         if not task.cancelled() and (err := task.exception()) is not None:
             self.panic(f"fleetview: the feed ended: {type(err).__name__}: {err}")
 
+    def set_pace(self, pace: Pace) -> None:
+        """Repaint as often as the link bears."""
+        self.pace = pace
+        limit_repaints(self.screen_stack, pace.repaints_per_s)
+        if self._ticker is not None:
+            self._ticker.stop()
+        self._ticker = self.set_interval(1 / pace.ticks_per_s, self.tick)
+        self._rates.clear()
+
     def tick(self) -> None:
         """Let time pass, and have what changed repainted."""
         now = self.now()
         self.fleet.advance(*now)
         changes = self.fleet.drain()
-        second = int(now.mono_s)
-        if second != self._whole_second:
-            self._whole_second = second
-            self._rates.append((now.mono_s, self._feed.messages))
-            if second % _LOOK_FOR_HALVES_S == 0 and not self.is_filling:
+        step, state = int(now.mono_s / self.pace.figures_every_s), self._feed.state
+        if state != self._state:
+            self._state = state
+            self._blind_since = None if isinstance(state, Up) else self._blind_since or now.mono_s
+            self._step = -1  # a link that comes or goes is news at any pace
+        if step != self._step:
+            self._step = step
+            self._rates.append(_Sample(now.mono_s, self._feed.messages, self.written.bytes))
+            if int(now.mono_s) % _LOOK_FOR_HALVES_S == 0 and not self.is_filling:
                 self._half_seen = half_seen(self.fleet)
-            self._blind_since = None if isinstance(self._feed.state, Up) else self._blind_since or now.mono_s
         elif not changes:
             return
         for screen in reversed(self.screen_stack):
             if isinstance(screen, View):
-                screen.show(changes, now)
+                if screen.is_mounted:  # one that is just coming up shows all by itself
+                    screen.show(changes, now)
                 break
 
     @property
@@ -204,30 +255,65 @@ class FleetApp(App[int]):
             context=self._setup.title,
             broker=self._setup.broker,
             link=link_view(self._feed.state, now),
-            messages_per_s=self._rate(),
+            messages_per_s=self._per_s().messages,
             blind_since_mono=self._blind_since,
+            trail=trail(self.screen_stack[1:]),
+            coarse=self.pace.coarse,
             half_seen=self._half_seen,
         )
 
-    def _rate(self) -> float:
-        if len(self._rates) < 2:  # noqa: PLR2004
-            return 0.0
-        (begin, first), (end, last) = self._rates[0], self._rates[-1]
-        return (last - first) / (end - begin) if end > begin else 0.0
+    @property
+    def bytes_per_s(self) -> float:
+        """Bytes that went to the terminal, of late."""
+        return self._per_s().bytes
+
+    def _per_s(self) -> _PerSecond:
+        if len(self._rates) < 2 or self._rates[-1].mono_s <= self._rates[0].mono_s:  # noqa: PLR2004
+            return _PerSecond(0.0, 0.0)
+        first, last = self._rates[0], self._rates[-1]
+        took = last.mono_s - first.mono_s
+        return _PerSecond((last.messages - first.messages) / took, (last.bytes - first.bytes) / took)
 
     # -- going places
 
-    def open_device(self, device: Device) -> None:
+    def open_fleet(self) -> AwaitMount | None:
+        """Show all devices."""
+        return self._go(("fleet", None), FleetScreen)
+
+    def open_device(self, device: Device) -> AwaitMount | None:
         """Show one device."""
         from fleetview.tui.screens.device import DeviceScreen  # noqa: PLC0415  # imported when first shown
 
-        self.push_screen(DeviceScreen(device))
+        return self._go(("device", device.address), lambda: DeviceScreen(device))
 
-    def open_logs(self, address: Address | None) -> None:
+    def open_logs(self, address: Address | None) -> AwaitMount | None:
         """Show the logs of a device, or of all."""
         from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415  # imported when first shown
 
-        self.push_screen(LogScreen(address))
+        return self._go(("logs", address), lambda: LogScreen(address))
+
+    def _go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
+        """Go back to a screen that leads here, or on to a new one. Whoever needs that one ready awaits it."""
+        known = [
+            index for index, screen in enumerate(self.screen_stack) if isinstance(screen, View) and screen.place == place
+        ]
+        depth = max((index for index, screen in enumerate(self.screen_stack) if isinstance(screen, View)), default=0)
+        top = known[-1] if known else depth if depth < _MAX_DEPTH else 0
+        while len(self.screen_stack) > top + 1:
+            self.pop_screen()
+        return None if known else self.push_screen(make())
+
+    async def action_command(self) -> None:
+        if not self.screen.query("CommandBar"):
+            await self.screen.mount(self.commander.bar())
+
+    async def on_command_bar_asked(self, event: CommandBar.Asked) -> None:
+        await self.commander.run(event.bar, event.call)
+
+    def action_bytes(self) -> None:
+        self.shows_bytes = not self.shows_bytes
+        for keys in self.screen.query(KeyLine):
+            keys.repaint()
 
     def action_keys(self) -> None:
         from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415  # imported when first shown
@@ -281,7 +367,8 @@ def link_view(state: LinkState, now: Now) -> LinkView:
             if refused:
                 names = ", ".join(f"{name} ({why})" for name, why in refused)
                 warning = f"the broker refused {len(refused)} subscriptions: {names}"
-            return LinkView("up", f"up {age(now.mono_s - since)}{old}", warning)
+            lasted = now.mono_s - since
+            return LinkView("up", f"up{'' if lasted < _FRESH_S else f' {rough_age(lasted)}'}{old}", warning)
         case Connecting():
             return LinkView("connecting", "connecting")
         case Backoff(failure=failure, next_try_mono_s=due) | Refused(failure=failure, next_try_mono_s=due):

@@ -22,6 +22,8 @@ class Glyphs:
     warning: str
     bad: str
     late: str
+    crumb: str
+    """Between the steps of a trail."""
     up: str
     down: str
     selected: str
@@ -51,6 +53,7 @@ UNICODE = Glyphs(
     warning="▲",
     bad="✗",
     late="↶",
+    crumb="›",
     up="▲",
     down="▼",
     selected="◆",
@@ -78,6 +81,7 @@ ASCII = Glyphs(
     warning="!",
     bad="X",
     late="<",
+    crumb=">",
     up="^",
     down="v",
     selected="+",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from textual.keys import key_to_character
 from textual.screen import Screen
 
-_TYPED = {"slash": "/"}
-"""Textual (8.2) cannot tell that these keys are typed into an input that has the focus, and lists them all the same."""
 _ARROWS = {"↑": "up", "↓": "down", "←": "left", "→": "right"}
+
+
+_TYPED = {"slash": "/", "backslash": "\\", "at": "@", "minus": "-", "plus": "+", "underscore": "_"}
+"""What Textual (8.2) calls by other names than Unicode does, and so finds no character for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ def working_keys(screen: Screen[Any]) -> list[Working]:
         binding = active.binding
         if binding.id is None or binding.system or not active.enabled:
             continue
-        if key in _TYPED and focused is not None and focused.check_consume_key(key, _TYPED[key]):
+        # Textual (8.2) cannot tell of all of them that they are typed into an input that has the focus.
+        if focused is not None and focused.check_consume_key(key, _TYPED.get(key) or key_to_character(key)):
             continue
         name = _plain(screen.app.get_key_display(binding))
         known = found.get(binding.id)

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from fleetview.configfile import ConfigError, nearest
+from fleetview.tui.commands import alias_problems
+
 if TYPE_CHECKING:
     from fleetview.config import Context
     from fleetview.feeds.states import LinkState
@@ -67,8 +70,11 @@ class DashboardFeed:
 
 
 def run_dashboard(context: Context) -> int:
-    """Run the dashboard until the person leaves it. Returns the exit code."""
-    _prepare_environment(context.theme)
+    """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
+    display = context.display
+    _prepare_environment(display.theme)
+    from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
+
     from fleetview import paths  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.core.logbook import Logbook  # noqa: PLC0415
@@ -77,10 +83,28 @@ def run_dashboard(context: Context) -> int:
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
 
+    problems = [f"{display.file}: {problem}" for problem in alias_problems(display.aliases)]
+    if display.theme is not None and display.theme not in BUILTIN_THEMES:
+        origin = context.origins.get("theme", "--theme")
+        problems.append(f"{origin}: unknown theme {display.theme!r}{nearest(display.theme, BUILTIN_THEMES)}")
+    if problems:
+        raise ConfigError(problems)
+    keymap: dict[str, str] = {}
+    if display.keys:
+        from fleetview.tui.bindings import checked_keymap  # noqa: PLC0415  # imports every screen
+
+        keymap = checked_keymap(display)
     _spare_collections()
     fleet = Fleet(Logbook() if context.log_bytes is None else Logbook(context.log_bytes))
-    glyphs = ASCII if context.ascii or _wants_ascii() else UNICODE
-    remembered = Remembered(paths.state_dir() / "views.json", context.title)
-    setup = Setup(context.title, context.broker.endpoint, glyphs, remembered=remembered)
+    glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
+    setup = Setup(
+        context.title,
+        context.broker.endpoint,
+        glyphs,
+        link=display.link,
+        aliases=display.aliases,
+        keymap=keymap,
+        remembered=Remembered(paths.state_dir() / "views.json", context.title),
+    )
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
-    return app.run() or app.return_code or 0
+    return app.run(mouse=not display.no_mouse) or app.return_code or 0

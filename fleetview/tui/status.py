@@ -13,9 +13,11 @@ from fleetview.core.fleet import Fleet
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.overview import count_parts
-from fleetview.tui.spans import Line, Span, StyleName, line_width, wrap
+from fleetview.tui.spans import Line, Span, StyleName, fit, line_width, visible, width_of, wrap
 
 _NARROW = 100
+_CRUMB = 24
+"""Cells of a step of the trail; whoever wants all of a device's name reads the title below."""
 _MOST_LINES = 3
 """Of what is wrong with the reader's own sight."""
 
@@ -43,6 +45,10 @@ class Watch:
     messages_per_s: float
     blind_since_mono: float | None
     """Since when nothing can be seen."""
+    trail: tuple[str, ...] = ()
+    """How the person came here from the fleet, such as a device and its logs."""
+    coarse: bool = False
+    """Times without seconds: each change of them is bytes on a slow link."""
     half_seen: int = 0
     """Devices of which something is retained, but not the state that an agent always publishes."""
 
@@ -61,17 +67,39 @@ def status_lines(watch: Watch, width: int, glyphs: Glyphs, *, counts: bool = Tru
     return lines[:most]
 
 
+def clock(watch: Watch) -> Span:
+    """The time of day, at the right of the first line. A widget of its own: it alone moves while all is quiet."""
+    time = datetime.fromtimestamp(watch.now.unix_s, UTC)
+    return Span(f" {time:%H:%M} UTC " if watch.coarse else f" {time:%H:%M:%S} UTC ", "dim")
+
+
 def _first(watch: Watch, width: int, glyphs: Glyphs) -> Line:
     style: StyleName = {"up": "ok", "connecting": "degraded", "down": "error"}[watch.link.kind]  # type: ignore[assignment]
     bar = Span(f" {glyphs.bar} ", "rule")
-    spans = [Span(" fleetview", "title"), Span(f"  {watch.context}", "bold"), bar]
-    if width >= _NARROW:
-        spans.append(Span(f"{watch.broker} ", "dim"))
+    broker = (Span(f"{watch.broker} ", "dim"),) if width >= _NARROW else ()
     word = watch.link.words if watch.link.kind == "up" else watch.link.kind
-    spans += [Span(f"{glyphs.dot} {word}", style), bar, Span(f"{watch.messages_per_s:,.0f} msg/s", "dim")]
-    clock = Span(f"{datetime.fromtimestamp(watch.now.unix_s, UTC):%H:%M:%S} UTC ", "dim")
-    gap = width - line_width(tuple(spans)) - len(clock.text)
-    return (*spans, Span(" " * gap), clock) if gap > 0 else tuple(spans)
+    state = (Span(f"{glyphs.dot} {word}", style), bar, Span(f"{watch.messages_per_s:,.0f} msg/s", "dim"))
+    name = (Span(" fleetview", "title"), Span(f"  {watch.context}", "bold"))
+    found: Line = (*name, bar, *state)
+    for middle in (len(watch.trail), 1, 0):  # as much of the trail as there is room for; its end says where one is
+        crumbs = _crumbs(watch.trail, middle, glyphs)
+        for more in (broker, ()):
+            found = (*name, *crumbs, bar, *more, *state)
+            if line_width(found) <= width:
+                return found
+    return found
+
+
+def _crumbs(trail: tuple[str, ...], most: int, glyphs: Glyphs) -> Line:
+    """` › gw-0042 › logs`, or ` › … › logs`."""
+    shown = trail[-most:] if most else ()
+    left_out = ("…",) if len(trail) > len(shown) else ()
+    spans: list[Span] = []
+    for crumb in (*left_out, *shown):
+        text = visible(crumb)
+        text = text if width_of(text) <= _CRUMB else fit(text, _CRUMB)
+        spans += [Span(f" {glyphs.crumb} ", "dim"), Span(text, "bold")]
+    return tuple(spans)
 
 
 def _blindness(watch: Watch) -> Iterator[str]:

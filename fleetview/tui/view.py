@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
 
 from fleetview.core.roster import Changes
 from fleetview.tui.widgets.bars import KeyLine
+from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
     from fleetview.tui.fleet_rows import Now
+
+Place = tuple[Literal["fleet", "device", "logs"], Address | None]
+
+
+def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:
+    """How one came to the last of these screens: `gw-0042`, `logs`."""
+    crumbs: list[str] = []
+    for screen in screens:
+        if isinstance(screen, View):
+            crumb = screen.crumb
+            before = crumbs[-1] if crumbs else ""
+            crumbs.append(crumb.removesuffix(f" of {before}"))
+    return tuple(crumbs)
 
 
 class View(Screen[None]):
     """A screen that is told once per tick what changed."""
 
     app: FleetApp
+
+    @property
+    def place(self) -> Place:
+        """What this screen shows: there is one of each at most on the way back to the fleet."""
+        raise NotImplementedError
+
+    @property
+    def crumb(self) -> str:
+        """What this screen is called in the trail that leads to it."""
+        raise NotImplementedError
 
     def show(self, changes: Changes, now: Now) -> None:
         """Repaint what changed."""
@@ -32,4 +57,8 @@ class View(Screen[None]):
             keys.repaint()  # other keys work there
 
     def on_screen_resume(self) -> None:
-        self.call_after_refresh(self.show_all)
+        self.call_after_refresh(self._come_back)
+
+    def _come_back(self) -> None:
+        if self in self.app.screen_stack:  # on the way back over several screens, those in between are gone by now
+            self.show_all()

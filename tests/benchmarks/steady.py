@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import paho.mqtt.publish
 import psutil
 from support.broker import mosquitto
-from support.terminal import Terminal
+from support.terminal import Idle, Terminal
 
 from benchmarks.figures import Figure
 from benchmarks.startup import FLEETVIEW
@@ -23,21 +25,62 @@ AGENT_SECONDS = 90.0
 def _dashboard(folder: Path) -> list[Figure]:
     place = folder / "steady"
     place.mkdir()
+    idle: dict[str, Idle] = {}
     with mosquitto(place, config_lines=("max_queued_messages 0",), verbose=False) as broker:
         simulate = [FLEETVIEW, "simulate", "--broker", broker.url, "--devices", str(DEVICES), "--scenario", "calm"]
         with subprocess.Popen([*simulate, "--interval", str(INTERVAL_S)], stderr=subprocess.DEVNULL) as fleet:
             try:
-                with Terminal([FLEETVIEW, "--broker", broker.url], columns=160, rows=48) as terminal:
-                    terminal.wait(f"of {DEVICES:,}", 60)
-                    terminal.idle(2 * INTERVAL_S)  # until all were heard live
-                    idle = terminal.idle(SECONDS)
-                    terminal.leave()
+                for link in ("fast", "slow"):
+                    idle[link] = _left_alone(broker.url, link, 2 * INTERVAL_S)  # until all were heard live
             finally:
                 fleet.terminate()
     what = f"dashboard, {DEVICES:,} devices, {DEVICES / INTERVAL_S:.0f} heartbeats/s, 160x48"
     return [
-        Figure(f"{what}: of a core", idle.cpu_fraction * 100, "%", at_most=15),
-        Figure(f"{what}: to the terminal", idle.bytes_per_s / 1024, "KB/s", at_most=8),
+        Figure(f"{what}: of a core", idle["fast"].cpu_fraction * 100, "%", at_most=15),
+        Figure(f"{what}: to the terminal", idle["fast"].bytes_per_s / 1024, "KB/s", at_most=8),
+        Figure(f"{what}, slow link: of a core", idle["slow"].cpu_fraction * 100, "%", at_most=15),
+        Figure(f"{what}, slow link: to the terminal", idle["slow"].bytes_per_s / 1024, "KB/s", at_most=2),
+    ]
+
+
+def _left_alone(url: str, link: str, settle_s: float) -> Idle:
+    with Terminal([FLEETVIEW, "--broker", url, "--link", link], columns=160, rows=48) as terminal:
+        terminal.wait(f"of {DEVICES:,}", 60)
+        terminal.idle(settle_s)
+        idle = terminal.idle(SECONDS)
+        terminal.leave()
+    return idle
+
+
+def _quiet_fleet(folder: Path) -> list[Figure]:
+    """Everything is retained, and nobody says anything more: what remains is what the dashboard does by itself."""
+    place = folder / "quiet"
+    place.mkdir()
+    with mosquitto(place, config_lines=("max_queued_messages 0",), verbose=False) as broker:
+        birth = {"v": 1, "session": "S1", "heartbeat_interval_s": 600}
+        paho.mqtt.publish.multiple(
+            [
+                {
+                    "topic": f"fleet/v1/acme/plant-{number % 20}/gw-{number:04}/{channel}",
+                    "payload": json.dumps({**birth, "device": f"gw-{number:04}", **more}),
+                    "qos": 1,
+                    "retain": True,
+                }
+                for number in range(DEVICES)
+                for channel, more in (("birth", {}), ("state", {"state": "online"}))
+            ],
+            hostname="127.0.0.1",
+            port=broker.port,
+        )
+        idle = {link: _left_alone(broker.url, link, 10) for link in ("fast", "slow")}
+    what = f"dashboard, {DEVICES:,} silent devices, 160x48"
+    return [
+        Figure(f"{what}{more}: {name}", value, unit, at_most=most)
+        for link, more in (("fast", ""), ("slow", ", slow link"))
+        for name, value, unit, most in (
+            ("of a core", idle[link].cpu_fraction * 100, "%", 2.0),
+            ("to the terminal", idle[link].bytes_per_s, "B/s", 200.0),
+        )
     ]
 
 
@@ -69,4 +112,4 @@ def _agent(folder: Path) -> list[Figure]:
 
 def figures(folder: Path) -> list[Figure]:
     """Of the dashboard and of the agent."""
-    return _dashboard(folder) + _agent(folder)
+    return _dashboard(folder) + _quiet_fleet(folder) + _agent(folder)

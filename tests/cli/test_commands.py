@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -392,3 +393,27 @@ def test_no_headless_command_loads_textual(broker: Broker, arguments: list[str])
     assert "textual" not in loaded
     if arguments == ["--version"]:
         assert loaded == [], "--version must stay fast"
+
+
+def test_keys_and_aliases_that_cannot_be_are_errors_before_the_screen_starts(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    environ = {"FLEETVIEW_CONFIG": str(file)}
+    file.write_text('[keys]\nfleet.lgs = "l"\n')
+    for arguments in (["--keys"], []):
+        found = fleetview(*arguments, **environ)
+        assert (found.code, found.out) == (2, "")
+        assert f"{file}: keys.fleet.lgs: unknown binding; did you mean 'fleet.logs'?" in found.err
+    file.write_text('[aliases]\ncrit = "devces x"\n')
+    found = fleetview(**environ)
+    assert (found.code, found.out) == (2, "")
+    assert f"{file}: aliases.crit: unknown command 'devces'; did you mean 'devices'?" in found.err
+    file.write_text('theme = "nrod"\n')
+    assert f"{file}: theme: unknown theme 'nrod'; did you mean 'nord'?" in fleetview(**environ).err
+
+
+def test_keys_are_printed_as_configured(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('default_context = "nowhere"\n[keys]\nfleet.logs = "f2"\n')
+    found = fleetview("--keys", FLEETVIEW_CONFIG=str(file))
+    assert found.code == 0
+    assert re.search(r"fleet\.logs +f2 +The logs of the device", found.out)

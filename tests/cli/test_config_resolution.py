@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetview import configfile
-from fleetview.config import ConfigError, Flags, Scope, masked, resolve
+from fleetview.config import ConfigError, Flags, Scope, masked, resolve, resolve_display
 from fleetview.paths import config_file
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 
@@ -130,6 +130,62 @@ def test_the_only_context_needs_no_default(tmp_path: Path) -> None:
     path.write_text('[contexts.lab]\nbroker = "mqtt://lab"\n')
     context = resolve(environ={}, file=path)
     assert (context.name, context.origins["context"]) == ("lab", f"{path}: its only context")
+
+
+# -- how the dashboard looks
+
+SSH = {"SSH_CONNECTION": "192.0.2.1 5 192.0.2.2 22"}
+
+
+@pytest.mark.parametrize(
+    ("text", "flag", "environ", "link", "origin"),
+    [
+        ("", None, {}, "fast", "default"),
+        ("", None, SSH, "slow", "SSH_CONNECTION"),
+        ('link = "fast"', None, SSH, "fast", "{file}: link"),
+        ('link = "fast"\n[contexts.a]\nlink = "slow"', None, {}, "slow", "{file}: contexts.a.link"),
+        ('link = "slow"', None, {"FLEETVIEW_LINK": "fast"}, "fast", "FLEETVIEW_LINK"),
+        ("", "fast", {"FLEETVIEW_LINK": "slow", **SSH}, "fast", "--link"),
+    ],
+)
+def test_what_the_link_bears(
+    tmp_path: Path, *, text: str, flag: str | None, environ: dict[str, str], link: str, origin: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    context = resolve(Flags(link=flag), environ=environ, file=path)
+    assert (context.display.link, context.origins["link"]) == (link, origin.format(file=path))
+
+
+def test_links_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('link = "slwo"\nno_mouse = "no"\n')
+    assert problems(path) == ["no_mouse: true or false expected, not 'no'"]
+    path.write_text('link = "slwo"\n')
+    assert problems(path) == ["link: slow or fast expected, not 'slwo'"]
+
+
+def test_looks_need_no_context(file: Path) -> None:
+    file.write_text('theme = "nord"\nno_mouse = true\n' + PLANT)
+    display = resolve_display(Flags(ascii=True), environ={"FLEETVIEW_CONTEXT": "none such"}, file=file)
+    assert (display.theme, display.ascii, display.no_mouse) == ("nord", True, True)
+    assert resolve(Flags(no_mouse=False), environ={}, file=file).display.no_mouse is False
+
+
+def test_keys_and_aliases(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[keys]\nfleet.logs = "l,f2"\n"app.quit" = "Q"\n[aliases]\ncrit = "devices health:critical"\n')
+    display = resolve(environ={}, file=path).display
+    assert display.keys == {"fleet.logs": "l,f2", "app.quit": "Q"}
+    assert display.aliases == {"crit": "devices health:critical"}
+    assert display.file == path
+    path.write_text('keys = "x"\naliases = 1\n')
+    assert problems(path) == [
+        "keys: a table of keys by the binding's name, [keys] expected, not 'x'",
+        "aliases: a table of commands by name, [aliases] expected, not 1",
+    ]
+    path.write_text("[keys]\nfleet.logs = 1\n")
+    assert problems(path) == ["keys.fleet.logs: a text in quotes expected, not 1"]
 
 
 def test_schema_names_every_key() -> None:

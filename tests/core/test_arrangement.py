@@ -78,8 +78,12 @@ def expected(world: World, wish: Wish, unfolded: set[Site | str]) -> list[str]:
         for device in world.fleet.devices.values()
         if (wish.predicate is None or wish.predicate(device)) and (not wish.faults_only or device.trouble.needs_attention)
     ]
-    key = sorting(wish.sort, now)
+    keys_of = sorting(wish.sort, now)
     devices.sort(key=lambda device: device.address)
+
+    def key(device: Device) -> Any:
+        return keys_of([device])[0]
+
     told = sorted((device for device in devices if key(device) is not None), key=key, reverse=wish.descending)
     ordered = told + [device for device in devices if key(device) is None]
     if wish.group_by is None:

@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,9 @@ class Terminal:
         self.started = 0.0
 
     def __enter__(self) -> Self:
+        # What a person chose on this machine must not decide what is tested, nor the other way round.
+        self._state = tempfile.TemporaryDirectory(prefix="fleetview-state-")
+        self._env.setdefault("XDG_STATE_HOME", self._state.name)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", self._screen.lines, self._screen.columns, 0, 0))
         self.started = time.perf_counter()
@@ -86,6 +90,7 @@ class Terminal:
                 self.process.kill()
                 self.process.wait()
         os.close(self._master)
+        self._state.cleanup()
 
     def pump(self, seconds: float = 0.05) -> bool:
         """Read what the program writes for at most this long. False when it has closed the terminal."""

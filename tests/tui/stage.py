@@ -12,6 +12,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from fleetview.config import Link
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
@@ -19,6 +20,7 @@ from fleetview.core.received import Received
 from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
 from fleetview.tui.app import FleetApp, Setup
+from fleetview.tui.bindings import keymap
 from fleetview.tui.fleet_rows import Now
 from fleetview.tui.glyphs import UNICODE, Glyphs
 from fleetview_agent.wire import Address, Channel, Message, WireError, decode, format_time
@@ -174,16 +176,24 @@ async def dashboard(
     glyphs: Glyphs = UNICODE,
     state: LinkState | None = None,
     theme: str | None = None,
+    link: Link = "fast",
+    aliases: Mapping[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
     remembered: Remembered | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
-    app = FleetApp(
-        told.fleet,
-        feed,
-        Setup("plant", "broker.example:8883", glyphs, theme, remembered or Remembered()),
-        clock=lambda: told.now,
+    setup = Setup(
+        "plant",
+        "broker.example:8883",
+        glyphs,
+        theme,
+        link=link,
+        aliases=aliases or {},
+        keymap=keymap(keys or {}),
+        remembered=remembered or Remembered(),
     )
+    app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:
         for timer in app._timers:
             timer.pause()

@@ -130,8 +130,8 @@ async def test_a_second_costs_the_clock_and_no_row() -> None:
     async with large_fleet() as (stage, _):
         with counted() as counts:
             await stage.tick(1)
-        assert {name for name, _ in counts.regions} == {"StatusBar"}
-        assert {region.y for region in counts.of("StatusBar")} == {0}
+        assert {name for name, _ in counts.regions} == {"Clock"}
+        assert counts.of("StatusBar") == []
 
 
 async def test_messages_from_devices_post_no_message_of_the_toolkit() -> None:

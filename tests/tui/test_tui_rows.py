@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ from fleetview.tui.fleet_rows import copied_row, device_row, outage_row
 from fleetview.tui.glyphs import ASCII, UNICODE, Glyphs
 from fleetview.tui.log_rows import Look, copied_record, hole_row, log_row
 from fleetview.tui.spans import Line, line_width, width_of
-from fleetview.tui.status import Watch, status_lines
+from fleetview.tui.status import Watch, clock, status_lines
 from fleetview_agent.endpoint import Failure, FailureKind
 from fleetview_agent.wire import Channel
 from tui.stage import STARTED, Told, address, entry
@@ -236,10 +238,35 @@ def said(
 
 def test_a_link_that_is_up_says_since_when() -> None:
     first, _ = said(Told(), Up(STARTED.mono_s - 65, "5"))
-    assert "● up 1m 05s" in first
-    assert "98 msg/s" in first
-    assert first.endswith("10:30:00 UTC ")
-    assert "up 1m 05s (MQTT 3.1.1)" in said(Told(), Up(STARTED.mono_s - 65, "3.1.1"))[0]
+    assert "● up 1m" in first
+    assert first.endswith("98 msg/s")
+    assert "up 1m (MQTT 3.1.1)" in said(Told(), Up(STARTED.mono_s - 65, "3.1.1"))[0]
+
+
+def test_the_clock_has_no_seconds_on_a_slow_link() -> None:
+    found = watch(Told(), Up(STARTED.mono_s, "5"))
+    assert clock(found).text == " 10:30:00 UTC "
+    assert clock(replace(found, coarse=True)).text == " 10:30 UTC "
+
+
+@pytest.mark.parametrize(
+    ("trail", "width", "expected"),
+    [
+        ((), 120, "plant ▏ broker.example ● up"),
+        (("gw-1",), 120, "plant › gw-1 ▏ broker.example ● up"),
+        (("gw-1", "logs"), 120, "plant › gw-1 › logs ▏ broker.example ● up"),
+        (("gw-1", "logs"), 80, "plant › gw-1 › logs ▏ ● up"),
+        (("x" * 40,), 120, f"plant › {'x' * 23}… ▏"),
+        (tuple(f"gateway-number-{number}" for number in range(9)), 80, "plant › … › gateway-number-8 ▏ ● up"),
+        (("gw-1", "logs"), 46, "plant › … › logs ▏ ● up"),
+        (("\x1b[2J", "logs"), 120, "plant › ␛[2J › logs ▏"),
+    ],
+)
+def test_the_trail_fits_and_ends_where_one_is(trail: tuple[str, ...], width: int, expected: str) -> None:
+    found = replace(watch(Told(), Up(STARTED.mono_s, "5")), trail=trail)
+    first = status_lines(found, width, UNICODE)[0]
+    assert expected in text_of(first)
+    assert line_width(first) <= width
 
 
 def test_a_link_that_is_down_says_so_with_its_age_first() -> None:

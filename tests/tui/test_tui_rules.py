@@ -16,6 +16,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 import fleetview.tui
+from fleetview.tui.bindings import all_bindings, keymap_problems
 from fleetview.tui.view import View
 
 ROOM = Path(fleetview.tui.__file__).parent
@@ -76,6 +77,14 @@ def test_a_binding_can_be_remapped_and_explains_itself(owner: str, binding: Bind
 
 def test_ids_are_unique() -> None:
     assert [name for name, number in Counter(binding.id for _, binding in BINDINGS).items() if number > 1] == []
+
+
+def test_every_binding_is_listed_and_checked() -> None:
+    assert {binding.id for _, binding in BINDINGS} == set(all_bindings())
+
+
+def test_the_defaults_do_not_clash_but_where_the_nearer_one_is_meant() -> None:
+    assert keymap_problems({name: ",".join(bound.keys) for name, bound in all_bindings().items()}) == []
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOM)))

@@ -127,7 +127,7 @@ async def test_the_key_line_fits_80_columns_and_always_names_help(way: tuple[str
 
 async def test_the_palette_finds_a_device() -> None:
     async with dashboard(fleet()) as stage:
-        await stage.press("colon")
+        await stage.press("ctrl+p")
         await stage.type("gw-2")
         await stage.see("Device acme/plant-1/gw-2")
         await stage.press("enter")
@@ -141,7 +141,7 @@ async def test_the_palette_makes_no_command_per_device() -> None:
         told.birth(address(f"gw-{number:04}"))
     async with dashboard(told) as stage:
         assert len(list(stage.app.get_system_commands(stage.app.screen))) < 10
-        await stage.press("colon")
+        await stage.press("ctrl+p")
         await stage.see("The logs of the whole fleet")
         await stage.type("GW-299")
         await stage.see("gw-2990")

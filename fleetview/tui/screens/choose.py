@@ -67,6 +67,7 @@ class ChooseScreen(ModalScreen[list[str] | None]):
     CSS_PATH = "choose.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "leave", key_display="esc", id="choose.leave", tooltip="Leave all as it is"),
+        Binding("colon", "app.command", "commands", key_display=":", id="choose.commands", tooltip="Run a command"),
         Binding("space", "mark", "mark", id="choose.mark", tooltip="Mark it, or no longer"),
     ]
 

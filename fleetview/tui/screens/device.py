@@ -11,7 +11,7 @@ from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.tui.device_page import Page, device_page, device_title
 from fleetview.tui.spans import Line
-from fleetview.tui.view import View
+from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.lines import LineList
 
@@ -54,6 +54,14 @@ class DeviceScreen(View):
     def __init__(self, device: Device) -> None:
         super().__init__()
         self._device = device
+
+    @property
+    def place(self) -> Place:
+        return ("device", self._device.address)
+
+    @property
+    def crumb(self) -> str:
+        return self._device.address.device
 
     def compose(self) -> ComposeResult:
         yield StatusBar(id="status")

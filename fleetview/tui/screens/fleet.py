@@ -15,7 +15,7 @@ from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
 from fleetview.tui.screens.choose import Choice, ChooseScreen
 from fleetview.tui.spans import Line, Span
-from fleetview.tui.view import View
+from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine, readable
 from fleetview.tui.widgets.fleet_table import FleetTable
@@ -58,11 +58,19 @@ class FleetScreen(View):
         Binding("escape", "clear", "back to all", show=False, id="fleet.clear", tooltip="Selection, filter, groups: off"),
     ]  # fmt: skip
 
+    @property
+    def place(self) -> Place:
+        return ("fleet", None)
+
+    @property
+    def crumb(self) -> str:
+        return "fleet"
+
     def compose(self) -> ComposeResult:
         app = self.app
         yield StatusBar(id="status", counts=False)
         yield OverviewBar()
-        yield FilterLine()
+        yield FilterLine(app.commander.device_offers)
         yield JumpLine()
         yield TitleLine(id="hint")
         yield FleetTable(app.fleet, app.glyphs, app.now)

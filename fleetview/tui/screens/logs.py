@@ -23,7 +23,7 @@ from fleetview.tui.log_export import export
 from fleetview.tui.log_rows import Look
 from fleetview.tui.log_title import log_title
 from fleetview.tui.screens.log_keys import LOG_BINDINGS
-from fleetview.tui.view import View
+from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
 from fleetview.tui.widgets.histogram import HistogramChart
@@ -57,11 +57,19 @@ class LogScreen(View):
         self._chart = True
         self._second = -1
 
+    @property
+    def place(self) -> Place:
+        return ("logs", self._address)
+
+    @property
+    def crumb(self) -> str:
+        return "logs" if self._address is None else f"logs of {self._address.device}"
+
     def compose(self) -> ComposeResult:
         look = Look(self.app.glyphs)
         yield StatusBar(id="status")
         yield TitleLine(id="title")
-        yield FilterLine()
+        yield FilterLine(self.app.commander.log_offers)
         yield Prompt()
         rows = LogList(self.app.fleet.logbook, look, self._address, self._now_ms)
         yield HistogramChart(lambda: rows.view.histogram, self.app.glyphs)

@@ -31,6 +31,9 @@ class Overlay(ModalScreen[None]):
         Binding(
             "question_mark", "app.keys", "keys", key_display="?", id="overlay.keys", tooltip="The keys that work right now"
         ),
+        Binding(
+            "colon", "app.command", "commands", key_display=":", show=False, id="overlay.commands", tooltip="Run a command"
+        ),
         Binding("q", "app.quit", "quit", show=False, id="overlay.quit", tooltip="Leave fleetview"),
     ]
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual.app import ComposeResult
+
 from fleetview.tui.keymap import working_keys
-from fleetview.tui.spans import Line, Span
-from fleetview.tui.status import status_lines
+from fleetview.tui.pace import size_rate
+from fleetview.tui.spans import Line, Span, line_width, pad
+from fleetview.tui.status import clock, status_lines
 from fleetview.tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
 
 _HELP = "app.keys"
+_RATE_WIDTH = 11
+
+
+class Clock(Lines):
+    """The time of day. Textual (8.2) sends a line from its widget's left edge on, so this must not be part of a long one."""
+
+    app: FleetApp
+
+    def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        return [(clock(self.app.watching()),)]
 
 
 class StatusBar(Lines):
@@ -24,20 +37,43 @@ class StatusBar(Lines):
         super().__init__(id=id)
         self._counts = counts
 
+    def compose(self) -> ComposeResult:
+        yield Clock()
+
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         return status_lines(self.app.watching(), width, self.app.glyphs, counts=self._counts)
 
     def repaint(self) -> None:
-        wanted = len(self.lines(self.size.width, 0))
-        if self.styles.height is None or self.styles.height.value != wanted:
-            self.styles.height = wanted
+        watch, width = self.app.watching(), self.size.width
+        lines = status_lines(watch, width, self.app.glyphs, counts=self._counts)
+        if self.styles.height is None or self.styles.height.value != len(lines):
+            self.styles.height = len(lines)
         super().repaint()
+        time = self.query_one(Clock)
+        size = line_width((clock(watch),))
+        fits = line_width(lines[0]) + size <= width
+        if time.display != fits:  # assigned, it would lay out the screen, and the first picture would wait for that
+            time.display = fits
+        if time.styles.width is None or time.styles.width.value != size:
+            time.styles.width = size
+        time.repaint()
 
 
 class KeyLine(Lines):
-    """The keys that work now, most useful first; whatever does not fit is under `?`, and `?` always fits."""
+    """The keys that work now, most useful first; whatever does not fit is under `?`, and `?` always fits.
+
+    On demand, what goes to the terminal stands at the right.
+    """
+
+    app: FleetApp
 
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        if not self.app.shows_bytes:
+            return [self._keys(width)]
+        rate = Span(f"{size_rate(self.app.bytes_per_s)} ".rjust(_RATE_WIDTH), "dim")
+        return [(*pad(self._keys(width - _RATE_WIDTH), width - _RATE_WIDTH), rate)]
+
+    def _keys(self, width: int) -> Line:
         words: dict[str, list[str]] = {}
         last: list[str] = []
         for found in working_keys(self.screen):
@@ -53,7 +89,7 @@ class KeyLine(Lines):
                     continue
                 left -= size
             spans += [Span(f" {' '.join(words[word])}", "key"), Span(f" {word} ", "dim")]
-        return [tuple(spans)]
+        return tuple(spans)
 
 
 def _size(word: str, keys: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,8 +12,14 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from fleetview.core.query import QueryError
+from fleetview.tui.widgets.completing import CompletingInput, Offers, Source
+
+if TYPE_CHECKING:
+    from fleetview.core.query.complete import Completion
 
 T = TypeVar("T")
+_OPENING = (":", "=", "<", ">", "~", ",")
+"""Behind these stands a value."""
 
 
 def readable(text: str, compiled: Callable[[str], Callable[[T], bool]]) -> tuple[Callable[[T], bool] | None, str | None]:
@@ -31,7 +37,18 @@ def readable(text: str, compiled: Callable[[str], Callable[[T], bool]]) -> tuple
         return before, str(err)
 
 
-class _FilterInput(Input):
+def _nothing(_text: str, _cursor: int) -> list[Completion]:
+    return []
+
+
+def _wanted(text: str, cursor: int, offers: list[Completion]) -> list[Completion]:
+    """Offers for something begun: with nothing typed they would only hide the list."""
+    behind = text[:cursor].rstrip()
+    begun = bool(offers) and offers[0].start < cursor
+    return offers if begun or behind.endswith(_OPENING) else []
+
+
+class FilterInput(CompletingInput):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter",
@@ -53,6 +70,7 @@ class FilterLine(Vertical):
     FilterLine Input { height: 1; border: none; padding: 0 1; }
     FilterLine Static { height: auto; display: none; padding: 0 1; color: $text-error; }
     FilterLine.-wrong Static { display: block; }
+    FilterLine Offers { overlay: screen; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "clear", "no filter", id="filter.clear", tooltip="Take the filter away"),
@@ -68,11 +86,19 @@ class FilterLine(Vertical):
     class Done(Message):
         """Enter or Escape: back to the list."""
 
-    def compose(self) -> ComposeResult:
-        yield _FilterInput(
-            placeholder="filter: health:critical site:plant-*  or any text", compact=True, select_on_focus=False
+    def __init__(self, source: Source = _nothing) -> None:
+        super().__init__()
+        self._offers = Offers(floating=True)
+        self._input = FilterInput(
+            lambda text, cursor: _wanted(text, cursor, source(text, cursor)),
+            self._offers,
+            "filter: health:critical site:plant-*  or any text",
         )
+
+    def compose(self) -> ComposeResult:
+        yield self._input
         yield Static(markup=False)
+        yield self._offers
 
     @property
     def text(self) -> str:
@@ -91,8 +117,9 @@ class FilterLine(Vertical):
 
     def put(self, text: str) -> None:
         """Have this filter, as if somebody had typed it; nothing is typed further."""
-        self.query_one(Input).value = text
-        self.set_class(bool(text), "-open")
+        self._input.value = text
+        self._input.cursor_position = len(text)
+        self.set_class(bool(text.strip()), "-open")
 
     def complain(self, problem: str | None) -> None:
         """Show what is wrong with the text; None for nothing."""
@@ -101,10 +128,20 @@ class FilterLine(Vertical):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self._input.look_for_offers()
         self.post_message(self.Edited(event.value))
+
+    def on_offers_clicked(self, event: Offers.Clicked) -> None:
+        event.stop()
+        if event.index < len(self._offers.offers):
+            self._input.take(self._offers.offers[event.index])
+            self._input.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
+        if self._input.chosen is not None:
+            self._input.take(self._input.chosen)
+            return
         if not event.value.strip():
             self.remove_class("-open")
         self.post_message(self.Done())

@@ -26,8 +26,10 @@ QUIET_S = 2.0
 RESORT_S = 1.0
 _RESORT_COSTS = 10
 """Rows are worked out anew at most for a tenth of the time: of 100,000 devices that takes 0.2 s."""
-_SLICE_S = 0.008
-"""Work on the rows between two looks at keys and messages."""
+_SLICE_S = 0.003
+"""Work on the rows between two looks at keys and messages. A key comes to the screen over some ten such looks."""
+_AFTER_A_KEY_S = 0.02
+"""The work stands still for so long after the cursor has moved, until that is painted."""
 
 
 class FleetTable(LineList):
@@ -63,6 +65,7 @@ class FleetTable(LineList):
         self._sized_for: tuple[NameSizes, int] = (NameSizes(), 0)
         self._pinned: Row | None = None
         self._to_top = False
+        self._was_moved = False
         self._moved_mono = -QUIET_S
         self._began_mono = -RESORT_S
         self._cost_s = 0.0
@@ -120,8 +123,9 @@ class FleetTable(LineList):
             self.run_worker(self._in_slices, group="arrange", exclusive=True)  # type: ignore[arg-type]  # Textual 8.2 types it so
 
     async def _in_slices(self) -> None:
-        while not self._go_on():  # noqa: ASYNC110  # nothing is waited for
-            await asyncio.sleep(0)  # keys and messages first
+        while not self._go_on():  # nothing is waited for
+            await asyncio.sleep(_AFTER_A_KEY_S if self._was_moved else 0)  # keys and messages first
+            self._was_moved = False
 
     def _go_on(self) -> bool:
         began = perf_counter()
@@ -232,11 +236,12 @@ class FleetTable(LineList):
 
     def on_cursor_moved(self) -> None:
         self._pinned = self.selected
+        self._to_top = False  # whoever moves meanwhile knows better
+        self._was_moved = True
 
     def on_line_list_moved(self) -> None:
         self._moved_mono = self._now().mono_s
         self._pinned = self.selected
-        self._to_top = False  # whoever moves meanwhile knows better
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         event.stop()

@@ -11,7 +11,9 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 
-class _PromptInput(Input):
+class PromptInput(Input):
+    """What is typed into."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "go", key_display="enter", id="prompt.done", tooltip="Do it"),
     ]
@@ -51,7 +53,7 @@ class Prompt(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Static(id="prompt-label", markup=False)
-            yield _PromptInput(compact=True, select_on_focus=False)
+            yield PromptInput(compact=True, select_on_focus=False)
         yield Static(id="prompt-wrong", markup=False)
 
     def ask(self, purpose: str, label: str, value: str = "", placeholder: str = "") -> None:
