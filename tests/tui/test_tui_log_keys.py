@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.widgets import Input
 
 from fleetview.core.fleet import Fleet
@@ -465,3 +468,14 @@ async def test_what_comes_below_what_is_read_asks_for_no_row() -> None:
         await stage.pilot.pause()
         assert len(drawn) >= shown.page
         assert "in sight" in stage.text
+
+
+@pytest.mark.parametrize("keys", ["/level:error", "fdone", "t-15m"])
+async def test_letters_that_come_at_once_behind_the_key_that_opens_a_line_are_typed_there(keys: str) -> None:
+    async with dashboard(Told()) as stage:
+        await stage.press("L")
+        for char in keys:
+            stage.app.post_message(Key(_character_to_key(char), char))
+        async with asyncio.timeout(10):
+            while getattr(stage.app.screen.focused, "value", "") != keys[1:]:
+                await stage.pilot.pause(0.01)

@@ -66,7 +66,7 @@ class Prompt(Vertical):
         field.cursor_position = len(value)
         self.complain(None)
         self.add_class("-open")
-        field.focus()
+        self.screen.set_focus(field)  # at once: the next key may be there already
 
     def close(self) -> None:
         """Done."""
