@@ -221,7 +221,7 @@ class FleetTable(LineList):
     def row(self, index: int, width: int) -> Line:
         row, now = self._arrangement.rows[index], self._now()
         if isinstance(row, Device):
-            indent = row.in_outage or bool(self._arrangement.wish.group_by)
+            indent = row.in_outage and not self._arrangement.wish.group_by
             return device_row(row, self.columns(width), now, self._glyphs, indent=indent, selected=row in self.selection)
         if isinstance(row, Group):
             folded = row.value not in self._arrangement.unfolded
