@@ -22,6 +22,7 @@ __all__ = ["ConfigError", "Context", "Display", "Flags", "Link", "Scope", "maske
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
 DEFAULT_SCRAPE_INTERVAL_S = 15.0
+LEAST_LOG_BYTES, MOST_LOG_BYTES = 10**6, 10**12
 _PASSWORD = re.compile(r"(//[^:/@\s]*):[^\s]*@")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
@@ -63,6 +64,7 @@ class Flags:
     ascii: bool | None = None
     link: str | None = None
     no_mouse: bool | None = None
+    log_bytes: str | None = None
 
     def over(self, other: Flags) -> Flags:
         """These flags where they say something, the other's where they do not."""
@@ -112,6 +114,8 @@ class Context:
     read_only: bool = False
     root: str = DEFAULT_ROOT
     display: Display = field(default_factory=Display)
+    log_bytes: int | None = None
+    """Memory for log records; None for the default."""
     unused_files: tuple[str, ...] = ()
     """TLS settings that were given although the link is not encrypted, such as `cafile`."""
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -213,6 +217,7 @@ class _Resolution:
             read_only=self._setting("read_only", _boolean, default=False),
             root=self._setting("root", _root, DEFAULT_ROOT),
             display=self._display(),
+            log_bytes=self._setting("log_bytes", _size, None),
             origins=self._origins,
         )
         if self._problems:
@@ -315,6 +320,17 @@ def _boolean(value: _Value) -> bool:
         msg = f"true or false expected, not {value.raw!r}"
         raise ValueError(msg)
     return value.raw.lower() in _TRUE
+
+
+def _size(value: _Value) -> int | None:
+    from fleetview.core.query.values import size_bytes  # noqa: PLC0415 (most never say a size)
+
+    text = str(value.raw)
+    found = size_bytes(text)
+    if found is None or not LEAST_LOG_BYTES <= found <= MOST_LOG_BYTES:
+        msg = f"{text!r} is not a size between 1MB and 1TB, such as 256MB"
+        raise ValueError(msg)
+    return int(found)
 
 
 def _path(value: _Value) -> Path | None:

@@ -111,6 +111,8 @@ class ContextTable(_Display):
     """Hide everything that changes the world."""
     root: str | None = None
     """The first levels of the fleet's topics. Default: fleet/v1."""
+    log_bytes: str | None = None
+    """Memory for log records, such as 256MB. Default: 64MiB."""
 
 
 class ConfigFile(_Display):

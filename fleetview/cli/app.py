@@ -40,6 +40,7 @@ def dashboard(
     link: Link = None,
     no_mouse: NoMouse = None,
     keys: Annotated[bool, typer.Option("--keys", help="Print every key, as configured, and leave.")] = False,
+    log_bytes: Annotated[str | None, typer.Option(help="Memory for log records, such as 256MB.", metavar="SIZE")] = None,
     version: Annotated[  # noqa: ARG001 (answered by its callback)
         bool | None, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
     ] = None,
@@ -52,7 +53,8 @@ def dashboard(
         return 0
     from fleetview.tui.run import run_dashboard  # noqa: PLC0415 (likewise)
 
-    return run_dashboard(resolve(Flags(theme=theme, ascii=ascii, link=link, no_mouse=no_mouse).over(flags)))
+    own = Flags(theme=theme, ascii=ascii, link=link, no_mouse=no_mouse, log_bytes=log_bytes)
+    return run_dashboard(resolve(own.over(flags)))
 
 
 app.callback(invoke_without_command=True)(with_connection(dashboard, opens_group=True))

@@ -70,6 +70,7 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
         "ascii": context.display.ascii,
         "link": context.display.link,
         "no_mouse": context.display.no_mouse,
+        "log_bytes": None if context.log_bytes is None else str(context.log_bytes),
     }
 
 

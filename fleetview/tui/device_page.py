@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from fleetview.core.ages import age
 from fleetview.core.device import ConfigAxis, Connectivity, Device
@@ -24,7 +22,6 @@ RECENT_LOGS = 12
 RECENT_EVENTS = 16
 _LABEL = 12
 _ADDRESS_AT_LEAST = 24
-_NAME_AT_LEAST = 16
 _LONG = 1e15
 """From here on a number is shorter with an exponent."""
 _MOST_REASONS = 12
@@ -303,26 +300,6 @@ def _logs(page: Page) -> Iterator[Line]:
         yield (Span(" none received since fleetview watches", "dim"),)
     for entry in reversed(entries):
         yield log_row(entry, page.width)
-
-
-def record_lines(fields: dict[str, Any], width: int) -> Iterator[Line]:
-    """A record's JSON, indented and coloured."""
-    for text in json.dumps(fields, indent=2, ensure_ascii=False, default=str).splitlines():
-        depth = len(text) - len(text.lstrip(" "))
-        margin = Span(" " * (1 + min(depth, width // 3)))
-        name, colon, value = text[depth:].partition('": ')
-        if colon and name.startswith('"'):
-            room = max(_NAME_AT_LEAST, width // 2)
-            shown = visible(name[:room] + ('":' if len(name) <= room else '…":'))
-            used = width_of(margin.text + shown) + 2
-            yield from _after(margin, _named(Span(shown, "accent"), wrap(" " + value, width - used, indent=1)))
-        else:
-            yield from _after(margin, wrap(text[depth:], width - len(margin.text) - 1, indent=2))
-
-
-def _named(name: Span, lines: Iterator[Line]) -> Iterator[Line]:
-    yield (name, *next(lines, EMPTY))
-    yield from ((Span(" "), *line) for line in lines)
 
 
 def _number(value: float) -> str:
