@@ -248,12 +248,15 @@ class _Resolution:
     def _access(self, service: str, url: str | None, table: AccessTable | None) -> Access | None:
         if url is None:
             return None
-        where = f"{self._path}: contexts.{self._name}.{service}_access"
+        where = f"{self._path}: contexts.{self._name}.{service}_access" if table else f"{service}_access"
         said = {}
         for name in AccessTable.model_fields:
             variable = f"FLEETVIEW_{service.upper()}_{name.upper()}"
             if name != "headers" and self._environ.get(variable):
-                said[name] = self._environ[variable]
+                # Relative to the working folder, as all that is not written in the file.
+                is_path = name in {"password_file", "token_file", "cafile", "cert", "key"}
+                text = self._environ[variable]
+                said[name] = str(Path(text).expanduser().absolute()) if is_path else text
                 self._origins[f"{service}_access.{name}"] = variable
             elif table is not None and getattr(table, name) is not None:
                 self._origins[f"{service}_access.{name}"] = f"{where}.{name}"

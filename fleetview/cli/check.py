@@ -151,7 +151,7 @@ async def _prometheus(context: Context) -> list[Finding]:
     except AskError as err:
         return [Finding("prometheus", "error", f"{server.standing.word(PROMETHEUS)}: {err}")]
     count = int(targets.series[0].last) if targets.series else 0
-    words = f"{flavour} at {server.web.where} {_is(server.standing)}, with {count} scrape targets"
+    words = f"{flavour} at {server.web.where} {_is(server.standing)}, with {count} scrape targets; {server.asking.load()}"
     return list(_standing("prometheus", words, server.standing))
 
 

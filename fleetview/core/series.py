@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleetview.core.servers import told
 
@@ -74,12 +75,38 @@ class Answer:
 
 
 def read_answer(body: object, *, mono_s: float, unix_s: float, took_s: float = 0.0) -> Answer:
-    """The answer in the body of `/api/v1/query` or `/api/v1/query_range`. Raises NotAnAnswerError."""
+    """The answer in the body of `/api/v1/query` or `/api/v1/query_range`. Raises NotAnAnswerError.
+
+    The elements of its result may have gone through `series_of` already.
+    """
     try:
         return _Reader(body).answer(mono_s, unix_s, took_s)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as err:
         msg = "this is not an answer of Prometheus' query API"
         raise NotAnAnswerError(msg) from err
+
+
+def series_of(item: Any) -> Any:  # noqa: ANN401 (an element of JSON)
+    """An element of a result as a Series; anything else as it is. Taken at once, for the lists are ten times as large."""
+    if not isinstance(item, dict):
+        return item
+    labels, samples = item.get("metric"), item.get("values")
+    if samples is None and "value" in item:
+        samples = [item["value"]]
+    if not isinstance(labels, dict) or not isinstance(samples, list):
+        return item
+    try:
+        return _series(labels, samples)
+    except (TypeError, ValueError):
+        return item
+
+
+def _series(labels: dict[str, str], samples: Sequence[Sequence[float | str]]) -> Series:
+    times, values = array("d"), array("d")
+    for at, value in samples:
+        times.append(float(at))
+        values.append(float(value))  # "NaN", "+Inf" and "-Inf" are Python's words too
+    return Series({str(name): str(text) for name, text in labels.items()}, times, values)
 
 
 class _Reader:
@@ -95,12 +122,14 @@ class _Reader:
         kind, result = data["resultType"], data["result"]
         text = None
         if kind == "scalar":
-            self._add({}, [result])
+            self._add(_series({}, [result]))
         elif kind == "string":
             text = told(str(result[1]))
-        else:
+        elif kind in {"vector", "matrix"}:
             for item in result:
-                self._take(kind, item)
+                self._take(item)
+        else:
+            raise ValueError(kind)
         partial = self._body.get("isPartial") is True
         return Answer(
             tuple(self._series),
@@ -115,29 +144,21 @@ class _Reader:
             text,
         )
 
-    def _take(self, kind: str, item: dict[str, object]) -> None:
-        key = {"vector": "value", "matrix": "values"}[kind]
-        if key not in item and ("histogram" in item or "histograms" in item):
+    def _take(self, item: object) -> None:
+        one = series_of(item)
+        if isinstance(one, Series):
+            self._add(one)
+        elif isinstance(item, dict) and ("histogram" in item or "histograms" in item):
             self._histograms += 1
-            return
-        samples = item[key]
-        if not isinstance(samples, list):
-            raise TypeError(key)
-        labels = item["metric"]
-        if not isinstance(labels, dict):
-            raise TypeError(labels)
-        self._add(labels, [samples] if kind == "vector" else samples)
+        else:
+            raise TypeError(item)
 
-    def _add(self, labels: dict[str, str], samples: Sequence[Sequence[float | str]]) -> None:
-        if len(self._series) >= MAX_SERIES or self._points + len(samples) > MAX_POINTS:
+    def _add(self, one: Series) -> None:
+        if len(self._series) >= MAX_SERIES or self._points + len(one.values) > MAX_POINTS:
             self._dropped += 1
             return
-        times, values = array("d"), array("d")
-        for at, value in samples:
-            times.append(float(at))
-            values.append(float(value))  # "NaN", "+Inf" and "-Inf" are Python's words too
-        self._points += len(samples)
-        self._series.append(Series({str(name): str(text) for name, text in labels.items()}, times, values))
+        self._points += len(one.values)
+        self._series.append(one)
 
 
 def _texts(found: object) -> tuple[str, ...]:
@@ -148,6 +169,14 @@ def step_s(range_s: float, columns: int, scrape_interval_s: float) -> float:
     """The seconds between points: one a column, but none between two scrapes, and never more points than are allowed."""
     fewest = range_s / (MAX_POINTS_EACH - 1)  # both ends count
     return max(scrape_interval_s, range_s / max(1, columns), fewest, 0.001)
+
+
+def sample_age(selected: str) -> str:
+    """The query for how old the samples of a selector are, in seconds.
+
+    An instant query answers with a value up to five minutes after the last scrape, as if it were of now.
+    """
+    return f"time() - timestamp({selected})"
 
 
 def quoted(value: str) -> str:

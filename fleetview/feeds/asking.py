@@ -90,6 +90,11 @@ class Asking:
             self._asked.popleft()
         return len(self._asked)
 
+    def load(self) -> str:
+        """How much it is asked, in words."""
+        held = f", {self.counts.held_back} held back" if self.counts.held_back else ""
+        return f"{self.per_minute()} of at most {self.max_per_minute} queries a minute{held}"
+
     def retry_now(self) -> None:
         """Ends the time in which the server is left alone, because somebody pressed a key."""
         self._not_before_mono_s = 0.0

@@ -6,24 +6,25 @@ passwords from a netrc file that nobody thought of. All four are mended here, fo
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fleetview.core import gently
+from fleetview.core.series import series_of
 from fleetview.core.servers import Health, Seen, Service, Verdict, judge, told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import requests
 
     from fleetview.access import Access
 
-MAX_BYTES = 64 * 2**20
-"""Of one answer: twenty thousand series of a whole screen's width."""
+MAX_BYTES = 32 * 2**20
+"""Of one answer, unpacked: a million points."""
 CONNECT_TIMEOUT_S = 3.0
 TOKEN_KEPT_S = 300.0
 """How long the token of a command is used before the command runs again."""
@@ -56,6 +57,14 @@ class Reply(NamedTuple):
         return self.body
 
 
+class _Request(NamedTuple):
+    method: str
+    url: str
+    params: Mapping[str, Any] | None
+    json_body: object
+    each: Callable[[Any], Any] | None
+
+
 class Web:
     """The way to one server. Threads share it."""
 
@@ -84,7 +93,7 @@ class Web:
         """The reply, if it is an answer of this service. Raises AskError."""
         said, kind = None, None
         if isinstance(reply.body, dict):
-            said = reply.body.get("error") or reply.body.get("message")
+            said = reply.body.get("error") or reply.body.get("message") or reply.body.get("msg")
             kind = reply.body.get("errorType")
         elif reply.is_json and isinstance(reply.body, str):
             said = reply.body  # Alertmanager's way
@@ -111,17 +120,19 @@ class Web:
         within_s: float,
         params: Mapping[str, Any] | None = None,
         json_body: object = None,
+        each: Callable[[Any], Any] | None = None,
     ) -> Reply:
-        """Whatever the server answers within the time. Raises AskError when nothing whole came."""
+        """Whatever the server answers in time; `each` is that of `core.gently`. Raises AskError without a whole answer."""
         import requests  # noqa: PLC0415 (0.1 s that those without such a server do not pay; in a thread)
 
         began = monotonic()
         deadline = began + within_s
+        asked = _Request(method, url, params, json_body, each)
         try:
-            reply = self._once(method, url, params, json_body, deadline)
+            reply = self._once(asked, deadline)
             if reply.status_code == _UNAUTHORISED and self.access.token_command and self._token is not None:
                 self._token = None  # it ran out
-                reply = self._once(method, url, params, json_body, deadline)
+                reply = self._once(asked, deadline)
         except requests.Timeout as err:
             raise AskError(self._silent(within_s, connecting=isinstance(err, requests.ConnectTimeout))) from None
         except (requests.RequestException, OSError, ValueError) as err:
@@ -130,15 +141,15 @@ class Web:
             raise AskError(self._failure(err)) from None
         return reply._replace(took_s=monotonic() - began)
 
-    def _once(self, method: str, url: str, params: Mapping[str, Any] | None, json_body: object, deadline: float) -> Reply:
+    def _once(self, asked: _Request, deadline: float) -> Reply:
         left_s = max(0.05, deadline - monotonic())
         session = self._opened()
         headers = self._letting_in(deadline)
         with session.request(
-            method,
-            url,
-            params=params,
-            json=json_body,
+            asked.method,
+            asked.url,
+            params=asked.params,
+            json=asked.json_body,
             headers=headers,
             verify=session.verify,  # or REQUESTS_CA_BUNDLE would win over the session's (requests 2.34)
             timeout=(min(CONNECT_TIMEOUT_S, left_s), left_s),
@@ -146,7 +157,7 @@ class Web:
             stream=True,
         ) as response:
             content = self._read(response, deadline)
-            return Reply(response.status_code, response.headers, content, *_parsed(content), took_s=0.0)
+            return Reply(response.status_code, response.headers, content, *_parsed(content, asked.each), took_s=0.0)
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         import requests  # noqa: PLC0415
@@ -262,9 +273,9 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _parsed(content: bytes) -> tuple[Any, bool]:
+def _parsed(content: bytes, each: Callable[[Any], Any] | None) -> tuple[Any, bool]:
     try:
-        return json.loads(content), True
+        return gently.loads(content.decode(), each), True
     except (ValueError, RecursionError):
         return None, False
 
@@ -313,5 +324,7 @@ class Recording:
 
     def request(self, *, method: str, url: str, params: Mapping[str, Any], **_: object) -> Reply:
         """One exchange, judged before the library looks at it."""
-        self.reply = self._web.accepted(self._web.exchange(method, url, params=params, within_s=self._within_s))
+        self.reply = self._web.accepted(
+            self._web.exchange(method, url, params=params, within_s=self._within_s, each=series_of)
+        )
         return self.reply

@@ -65,6 +65,22 @@ def test_the_environment_wins(file: Path) -> None:
     assert context.origins["prometheus_access.token"] == "FLEETVIEW_PROMETHEUS_TOKEN"
 
 
+def test_files_named_in_the_environment_are_of_the_working_folder(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent.parent)
+    context = resolve(environ={"FLEETVIEW_ALERTMANAGER_CAFILE": "x.pem"}, file=file)
+    assert context.alertmanager_access is not None
+    assert context.alertmanager_access.files.cafile == file.parent.parent / "x.pem"
+
+
+def test_what_is_wrong_without_a_file_names_no_context(tmp_path: Path) -> None:
+    path = tmp_path / "empty.toml"
+    path.write_text("")
+    environ = {"FLEETVIEW_PROMETHEUS": "http://u:p@h", "FLEETVIEW_PROMETHEUS_TOKEN": "t"}
+    with pytest.raises(ConfigError) as caught:
+        resolve(environ=environ, file=path)
+    assert caught.value.problems == ("prometheus_access: token and user are given, and one way to be let in is enough",)
+
+
 def test_without_a_server_there_is_no_access(tmp_path: Path) -> None:
     path = tmp_path / "empty.toml"
     path.write_text("")

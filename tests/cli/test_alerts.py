@@ -188,7 +188,7 @@ def test_check_tells_flavour_version_and_health(servers: dict[str, str], real: M
     ((level, words),) = checked["prometheus"]
     assert level == "ok"
     assert words.startswith("Prometheus 2.")
-    assert words.endswith(f" at {real.prometheus} is up, with 1 scrape targets")
+    assert words.endswith(f" at {real.prometheus} is up, with 1 scrape targets; 2 of at most 240 queries a minute")
     ((level, words),) = checked["alertmanager"]
     assert (level, words.endswith(f" at {real.alertmanager} is up")) == ("ok", True)
 
@@ -201,16 +201,30 @@ def _vector(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "headers", "expected"),
     [
-        (_vector(), {}, [("ok", "Prometheus 3.0.0 at {url} is up, with 7 scrape targets")]),
+        (
+            _vector(),
+            {},
+            [("ok", "Prometheus 3.0.0 at {url} is up, with 7 scrape targets; 2 of at most 240 queries a minute")],
+        ),
         (
             _vector(isPartial=True, warnings=["store gone"]),
             {},
-            [("warning", "Prometheus 3.0.0 at {url} is partial (the answer is partial; store gone), with 7 scrape targets")],
+            [
+                (
+                    "warning",
+                    "Prometheus 3.0.0 at {url} is partial (the answer is partial; store gone), with 7 scrape targets; 2 of at most 240 queries a minute",
+                )
+            ],
         ),
         (
             _vector(warnings=["old"]),
             {},
-            [("warning", "Prometheus 3.0.0 at {url} is up, with 7 scrape targets; it warns: old")],
+            [
+                (
+                    "warning",
+                    "Prometheus 3.0.0 at {url} is up, with 7 scrape targets; 2 of at most 240 queries a minute; it warns: old",
+                )
+            ],
         ),
         (
             b"<html><title>Log in</title></html>",

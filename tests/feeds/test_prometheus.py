@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import certifi
 import pytest
 import requests
-from support.servers import answering, prometheus, serving, victoria_metrics
+from support.servers import answering, prometheus, serving, victoria_metrics, vmalert
 
 from fleetview.access import Access
-from fleetview.core.series import quoted
+from fleetview.core.alerts import read_rules
+from fleetview.core.series import quoted, sample_age
 from fleetview.core.servers import Flavour, Health
 from fleetview.feeds.prometheus import Prometheus, range_key
 from fleetview.feeds.web import AskError
@@ -87,6 +88,11 @@ async def test_special_values_of_a_real_server(real: str) -> None:
     assert sorted(str(one.last) for one in answer.series) == ["inf", "nan"]
 
 
+async def test_the_age_of_a_sample(real: str) -> None:
+    (one,) = (await Prometheus(Access(real)).instant(sample_age("vector(1)"))).series
+    assert one.last == pytest.approx(0, abs=0.01), "what is computed is of now"
+
+
 async def test_a_wrong_question_says_nothing_of_the_server(real: str) -> None:
     server = Prometheus(Access(real))
     await server.instant("vector(1)")
@@ -115,6 +121,9 @@ async def test_victoria_metrics(tmp_path: Path) -> None:
         assert answer.series[0].labels == {"__name__": "vitals", "device": 'gw "1"'}
         assert "refuses the question (HTTP 422)" in await refused(server, "sum(")
         assert (await server.rules())["groups"] == []
+        with vmalert(tmp_path, url) as alerting:
+            (alert,) = read_rules(await Prometheus(Access(alerting)).rules()).alerts
+        assert (alert.name, alert.labels["device"], alert.value, alert.threshold) == ("Hot", "gw-1", 0.97, "> 0.9")
         # A cluster of it answers below such a prefix; so does this one.
         assert (await Prometheus(Access(f"{url}/prometheus")).instant("vector(2)")).series[0].last == 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import gzip
 import subprocess
 import sys
 import threading
@@ -198,6 +198,31 @@ async def test_a_byte_now_and_then_does_not_help_a_server_over_its_deadline() ->
         stop.set()
 
 
+async def test_headers_that_trickle_do_not_either() -> None:
+    """No timeout of a socket ends them, so the question is given up while its thread still reads."""
+    stop = threading.Event()
+
+    def trickles(peer: Peer) -> None:
+        peer.socket.recv(4096)
+        peer.send(b"HTTP/1.1 200 OK\r\n")
+        while not stop.wait(0.02):
+            peer.send(b"a: b\r\n")
+
+    with fake_broker(trickles) as fake:
+        server = Prometheus(Access(f"http://127.0.0.1:{fake.port}"), timeout_s=0.2)
+        assert "did not answer within 0.2 s" in await refused(server)
+        assert server.standing.health is Health.UNREACHABLE
+        stop.set()
+        await until(lambda: server.asking.lanes.in_flight == 0)
+
+
+async def test_a_small_answer_that_unpacks_to_a_large_one_is_cut_off() -> None:
+    packed = gzip.compress(b" " * 100_000_000)
+    with serving(200, packed, {"Content-Encoding": "gzip"}) as fake:
+        server = Prometheus(Access(fake.url))
+        assert "answers with more than 32 MiB" in await refused(server)
+
+
 async def test_connections_that_break() -> None:
     def in_the_middle(peer: Peer) -> None:
         peer.socket.recv(4096)
@@ -299,7 +324,6 @@ def test_a_thread_that_hangs_does_not_hold_up_quitting() -> None:
             [sys.executable, "-c", code.format(port=silent.port)], capture_output=True, text=True, timeout=40, check=True
         )
     assert (done.stdout, done.stderr) == ("left\n", "")
-    gc.collect()
 
 
 def test_asking_has_one_deadline_below_five_seconds() -> None:

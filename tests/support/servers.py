@@ -153,6 +153,33 @@ def victoria_metrics(folder: Path) -> Iterator[str]:
         yield url
 
 
+@contextlib.contextmanager
+def vmalert(folder: Path, datasource: str) -> Iterator[str]:
+    """What evaluates the rules of VictoriaMetrics; one fires."""
+    program, port = require("vmalert"), free_port()
+    (folder / "vmalert.yml").write_text(
+        "groups: [{name: g, interval: 1s, rules: [{alert: Hot, expr: 'vector(0.97) > 0.9', labels: {device: gw-1}}]}]\n"
+    )
+    command = [
+        program,
+        f"-rule={folder / 'vmalert.yml'}",
+        f"-datasource.url={datasource}",
+        f"-httpListenAddr=127.0.0.1:{port}",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with _running(
+        [*command, "-notifier.url=http://127.0.0.1:9"], lambda: "firing" in json.dumps(_asked(f"{url}/api/v1/rules"))
+    ):
+        yield url
+
+
+def _asked(url: str) -> Any:
+    try:
+        return _json(url)
+    except OSError:
+        return None
+
+
 _RULES = """
 groups:
 - name: fleet
