@@ -133,8 +133,8 @@ class _Reader:
         partial = self._body.get("isPartial") is True
         return Answer(
             tuple(self._series),
-            _texts(self._body.get("warnings")),
-            _texts(self._body.get("infos")),
+            read_texts(self._body.get("warnings")),
+            read_texts(self._body.get("infos")),
             partial,
             mono_s,
             unix_s,
@@ -161,7 +161,8 @@ class _Reader:
         self._series.append(one)
 
 
-def _texts(found: object) -> tuple[str, ...]:
+def read_texts(found: object) -> tuple[str, ...]:
+    """A list of warnings or infos: harmless, short, and not too many."""
     return tuple(told(str(item)) for item in found[:MAX_WARNINGS]) if isinstance(found, list) else ()
 
 

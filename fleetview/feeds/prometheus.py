@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from fleetview.core.series import MAX_POINTS_EACH, Answer, NotAnAnswerError, read_answer
+from fleetview.core.alerts import Alerts, read_rules
+from fleetview.core.series import MAX_POINTS_EACH, Answer, NotAnAnswerError, read_answer, read_texts
 from fleetview.core.servers import PROMETHEUS, Flavour, Health, Standing, Verdict, flavour_of
 from fleetview.feeds.asking import Asking, Told
 from fleetview.feeds.web import AskError, Recording, Reply, Web
@@ -75,8 +76,8 @@ class Prometheus:
         """Which program it is. Raises AskError."""
         return await self.asking.ask(self._about)
 
-    async def rules(self) -> Any:  # noqa: ANN401 (JSON, for core.alerts to read)
-        """All alerting rules with their alerts, as `/api/v1/rules` tells them. Raises AskError."""
+    async def alerts(self) -> Alerts:
+        """What its alerting rules (or those of vmalert) have firing and pending. Raises AskError."""
         return await self.asking.ask(self._rules)
 
     async def _query(self, run: Callable[[Any, float], object]) -> Answer:
@@ -127,12 +128,12 @@ class Prometheus:
                 has_stores = True
         return Told(flavour_of(data, reply.headers, has_stores=has_stores), reply)
 
-    def _rules(self, within_s: float) -> Told[Any]:
+    def _rules(self, within_s: float) -> Told[Alerts]:
         reply = self.web.get("/api/v1/rules", params={"type": "alert"}, within_s=within_s)
         if not isinstance(reply.body, dict) or not isinstance(reply.body.get("data"), dict):
             raise AskError(self._no_prometheus())
-        warnings = tuple(str(item) for item in reply.body.get("warnings") or ())[:10]
-        return Told(reply.body["data"], reply, warnings=warnings)
+        warnings = read_texts(reply.body.get("warnings"))
+        return Told(read_rules(reply.body["data"]), reply, warnings=warnings)
 
     def _keep(self, key: str, answer: Answer) -> None:
         if (old := self._kept.pop(key, None)) is not None:

@@ -11,12 +11,12 @@ from support.servers import Monitored, answering, monitored, post_alerts, servin
 
 from fleetview.access import Access
 from fleetview.core.alerts import AlertState, Places, fingerprint
-from fleetview.core.servers import Health
+from fleetview.core.servers import PROMETHEUS, Health
 from fleetview.core.silences import Matcher, SilenceState
 from fleetview.feeds.alertmanager import Alertmanager
 from fleetview.feeds.alerts import AlertSources
 from fleetview.feeds.prometheus import Prometheus
-from fleetview.feeds.web import AskError
+from fleetview.feeds.web import AskError, Web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,8 +120,8 @@ async def test_a_silence_that_is_none_is_refused_in_its_words(real: Monitored) -
 
 
 async def test_a_source_that_falls_silent_keeps_what_it_told(real: Monitored) -> None:
-    good = await Prometheus(Access(real.prometheus)).rules()
-    state: dict[str, tuple[int, Any, dict[str, str]]] = {"now": (200, {"status": "success", "data": good}, {})}
+    good = Web(Access(real.prometheus), PROMETHEUS).get("/api/v1/rules", within_s=10).body
+    state: dict[str, tuple[int, Any, dict[str, str]]] = {"now": (200, good, {})}
     with answering(lambda _: state["now"]) as fake:
         sources = AlertSources(Prometheus(Access(fake.url)), None)
         first = await sources.refresh()
@@ -131,6 +131,13 @@ async def test_a_source_that_falls_silent_keeps_what_it_told(real: Monitored) ->
     assert second.alerts == first.alerts
     assert second.received_mono_s == first.received_mono_s, "its age goes on"
     assert ["cannot answer now (HTTP 503)" in str(failure) for failure in second.failures] == [True]
+
+
+async def test_a_ruler_that_was_not_heard_is_told() -> None:
+    body = {"status": "success", "data": {"groups": []}, "warnings": ["no answer of ruler-2"]}
+    with serving(200, body) as fake:
+        seen = await AlertSources(Prometheus(Access(fake.url)), None).refresh()
+    assert (seen.alerts, seen.notes) == ((), ("Prometheus warns: no answer of ruler-2",))
 
 
 async def test_one_that_hangs_does_not_take_the_other_away(real: Monitored) -> None:

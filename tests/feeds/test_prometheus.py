@@ -13,7 +13,6 @@ import requests
 from support.servers import answering, prometheus, serving, victoria_metrics, vmalert
 
 from fleetview.access import Access
-from fleetview.core.alerts import read_rules
 from fleetview.core.series import quoted, sample_age
 from fleetview.core.servers import Flavour, Health
 from fleetview.feeds.prometheus import Prometheus, range_key
@@ -120,9 +119,9 @@ async def test_victoria_metrics(tmp_path: Path) -> None:
                 await asyncio.sleep(0.5)
         assert answer.series[0].labels == {"__name__": "vitals", "device": 'gw "1"'}
         assert "refuses the question (HTTP 422)" in await refused(server, "sum(")
-        assert (await server.rules())["groups"] == []
+        assert (await server.alerts()).alerts == ()
         with vmalert(tmp_path, url) as alerting:
-            (alert,) = read_rules(await Prometheus(Access(alerting)).rules()).alerts
+            (alert,) = (await Prometheus(Access(alerting)).alerts()).alerts
         assert (alert.name, alert.labels["device"], alert.value, alert.threshold) == ("Hot", "gw-1", 0.97, "> 0.9")
         # A cluster of it answers below such a prefix; so does this one.
         assert (await Prometheus(Access(f"{url}/prometheus")).instant("vector(2)")).series[0].last == 2
