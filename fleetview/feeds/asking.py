@@ -152,8 +152,11 @@ class Asking:
     def _set_out(self, deadline: float) -> None:
         """Counts a request, unless it is not to be made. Raises AskError."""
         now = self._clock()
-        if now > deadline - _LEAST_S or now < self._not_before_mono_s:
-            # It waited for a lane behind others that got no answer: the server need not be troubled to know.
+        # Behind others that got no answer: the server need not be troubled to know.
+        if now < self._not_before_mono_s:
+            self.counts.held_back += 1
+            raise AskError(Verdict(self.standing.health, self.standing.words))
+        if now > deadline - _LEAST_S:
             self.counts.held_back += 1
             raise AskError(self._silent())
         if self.per_minute() >= self.max_per_minute:
@@ -185,7 +188,7 @@ class Asking:
         self.counts.failures += 1
         if verdict.health is None or verdict.health in ANSWERS:
             return
-        if began < self._failed_mono_s:
+        if began <= self._failed_mono_s:
             return  # asked before we knew: many questions under way are one failure
         self._failed_mono_s = self._clock()
         self._failures += 1

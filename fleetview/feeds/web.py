@@ -124,6 +124,7 @@ class Web:
     ) -> Reply:
         """Whatever the server answers in time; `each` is that of `core.gently`. Raises AskError without a whole answer."""
         import requests  # noqa: PLC0415 (0.1 s that those without such a server do not pay; in a thread)
+        import urllib3  # noqa: PLC0415
 
         began = monotonic()
         deadline = began + within_s
@@ -133,9 +134,9 @@ class Web:
             if reply.status_code == _UNAUTHORISED and self.access.token_command and self._token is not None:
                 self._token = None  # it ran out
                 reply = self._once(asked, deadline)
-        except requests.Timeout as err:
+        except (requests.Timeout, urllib3.exceptions.ReadTimeoutError) as err:
             raise AskError(self._silent(within_s, connecting=isinstance(err, requests.ConnectTimeout))) from None
-        except (requests.RequestException, OSError, ValueError) as err:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as err:
             if monotonic() >= deadline:
                 raise AskError(self._silent(within_s, connecting=False)) from None
             raise AskError(self._failure(err)) from None
@@ -163,12 +164,13 @@ class Web:
         import requests  # noqa: PLC0415
 
         content = bytearray()
-        for chunk in response.iter_content(_CHUNK_BYTES):
+        # Not iter_content, which waits until a chunk is full: a byte now and then would never run into the deadline.
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             content += chunk
             if len(content) > self._max_bytes:
                 words = f"{self.where} answers with more than {self._max_bytes >> 20} MiB: narrow the query down"
                 raise AskError(Verdict(None, words))
-            if monotonic() > deadline:  # a byte now and then never runs into the timeout of a read
+            if monotonic() > deadline:
                 raise requests.ReadTimeout
         return bytes(content)
 
@@ -240,13 +242,14 @@ class Web:
 
     def _failure(self, err: Exception) -> Verdict:
         import requests  # noqa: PLC0415
+        import urllib3  # noqa: PLC0415
 
         name, where = self.service.name, self.where
         if isinstance(err, requests.exceptions.SSLError):
             return Verdict(Health.REFUSED, _tls_words(str(err), name, where, shown=self.access.files.cert is not None))
         if isinstance(err, requests.exceptions.InvalidHeader | UnicodeError):
             return Verdict(Health.REFUSED, "the token, password or a header holds characters that HTTP cannot carry")
-        if isinstance(err, requests.RequestException):
+        if isinstance(err, requests.RequestException | urllib3.exceptions.HTTPError):
             refused = "refused" in str(err)
             lost = any(part in str(err) for part in ("reset", "aborted", "IncompleteRead", "broken", "without response"))
             what = (

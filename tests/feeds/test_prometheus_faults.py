@@ -18,8 +18,8 @@ from support.servers import answering, serving
 from support.wait import until
 
 from fleetview.access import Access
-from fleetview.core.servers import Health
-from fleetview.feeds.asking import Asking
+from fleetview.core.servers import Health, Verdict
+from fleetview.feeds.asking import Asking, Told
 from fleetview.feeds.lanes import BusyError, Lanes
 from fleetview.feeds.prometheus import Prometheus
 from fleetview.feeds.web import AskError
@@ -142,6 +142,36 @@ async def test_nobody_there() -> None:
     assert server.standing.since_mono_s == 1000.0
 
 
+async def test_many_questions_to_nobody_are_four() -> None:
+    server = Prometheus(Access(f"http://127.0.0.1:{free_port()}"), clock=Clock(), draw=lambda _low, high: high)
+    found = await asyncio.gather(*(server.instant(f"up{n}") for n in range(20)), return_exceptions=True)
+    assert {str(one) for one in found} == {server.standing.words}
+    assert "nothing listens there" in server.standing.words
+    assert (server.asking.counts.queries, server.asking.counts.held_back) == (4, 16)
+
+
+async def test_an_answer_ends_the_wait_that_a_failure_beside_it_began() -> None:
+    with serving(200, OK) as fake:
+        server = Prometheus(Access(fake.url), clock=Clock(), draw=lambda _low, high: high)
+        go = threading.Event()
+
+        def late(within_s: float) -> Told[str]:
+            go.wait()
+            return Told("late", server.web.get("/", within_s=10))
+
+        def fails(within_s: float) -> Told[str]:
+            raise AskError(Verdict(Health.UNREACHABLE, "gone"))
+
+        waiting = asyncio.create_task(server.asking.ask(late))
+        await until(lambda: server.asking.lanes.in_flight == 1)
+        with pytest.raises(AskError, match="gone"):
+            await server.asking.ask(fails)
+        assert "asked again in 1 s" in await refused(server)
+        go.set()
+        assert await waiting == "late"
+        assert (await server.instant("up")).series
+
+
 async def test_the_wait_ends_when_somebody_asks_for_it() -> None:
     with serving(401, b"") as fake:
         server = Prometheus(Access(fake.url))
@@ -195,6 +225,7 @@ async def test_a_byte_now_and_then_does_not_help_a_server_over_its_deadline() ->
     with fake_broker(drips) as fake:
         server = Prometheus(Access(f"http://127.0.0.1:{fake.port}"), timeout_s=0.5)
         assert "did not answer within 0.5 s" in await refused(server)
+        await until(lambda: server.asking.lanes.in_flight == 0)  # the thread has given up too
         stop.set()
 
 
