@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 from support.commands import fleetview
 from support.fakes import fake_broker, mute
 from support.programs import free_port
-from support.servers import Monitored, monitored, post_alerts, serving
+from support.servers import Asked, Monitored, answering, monitored, post_alerts, serving
+
+from fleetview.core.alerts import unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,6 +173,21 @@ def test_an_alertmanager_that_is_not_there_is_exit_3() -> None:
     for arguments in (["list"], ["add", "a=b", "--for", "1h", "--comment", "c"], ["expire", "abcd"]):
         ran = fleetview("silence", *arguments, FLEETVIEW_ALERTMANAGER=dead())
         assert (ran.code, ran.out, "nothing listens there" in ran.err) == (3, "", True)
+
+
+def test_a_silence_is_as_long_by_the_clock_of_an_alertmanager_that_is_an_hour_ahead() -> None:
+    def reply(asked: Asked) -> tuple[int, Any, dict[str, str]]:
+        return 200, ({"silenceID": "i"} if asked.method == "POST" else []), {"Date": formatdate(time() + 3600, usegmt=True)}
+
+    with answering(reply) as fake:
+        ran = fleetview("silence", "add", "a=b", "--for", "10m", "--comment", "c", FLEETVIEW_ALERTMANAGER=fake.url)
+    assert (ran.code, ran.out) == (0, "i\n")
+    sent = json.loads(next(one.body for one in fake.asked if one.method == "POST"))
+    starts, ends = unix_s(sent["startsAt"]), unix_s(sent["endsAt"])
+    assert starts is not None
+    assert ends is not None
+    assert ends - starts == pytest.approx(600)
+    assert starts - time() == pytest.approx(3600, abs=60)
 
 
 # -- check

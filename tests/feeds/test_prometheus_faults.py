@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -262,7 +264,11 @@ async def test_connections_that_break() -> None:
     def at_once(peer: Peer) -> None:
         peer.socket.recv(4096)
 
-    for behave in (in_the_middle, at_once):
+    def reset(peer: Peer) -> None:
+        peer.socket.recv(4096)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    for behave in (in_the_middle, at_once, reset):
         with fake_broker(behave) as fake:
             server = Prometheus(Access(f"http://127.0.0.1:{fake.port}"), draw=lambda low, _high: low)
             assert "broke the connection off" in await refused(server)
