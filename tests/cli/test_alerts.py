@@ -15,6 +15,7 @@ from support.commands import fleetview
 from support.fakes import fake_broker, mute
 from support.programs import free_port
 from support.servers import Asked, Monitored, answering, monitored, post_alerts, serving
+from support.terminal import Terminal
 
 from fleetview.core.alerts import unix_s
 
@@ -123,6 +124,7 @@ def test_a_silence_from_its_beginning_to_its_end(servers: dict[str, str]) -> Non
     assert sorted(listed["matchers"]) == ['device="gw-1"', 'site="plant-7"', 'tenant="acme"']
     table = silence(servers, "list").out.splitlines()
     assert "1h 59m" in table[1] or "2h 00m" in table[1]
+    assert silence(servers, "expire", silence_id[:3]).code == 1, "too short to mean one"
     assert silence(servers, "extend", silence_id[:8], "--by", "1h", "--author", "ben").out.strip() == silence_id
     (longer,) = silence(servers, "list", "--json").objects
     assert longer["ends"] > listed["ends"]
@@ -134,6 +136,19 @@ def test_a_silence_from_its_beginning_to_its_end(servers: dict[str, str]) -> Non
     assert by_name(fleetview("alerts", "--json", **servers).objects)[HOT]["state"] == "firing"
     again = silence(servers, "expire", silence_id)
     assert (again.code, again.err) == (1, f"fleetview: '{silence_id}': no silence holds with this id\n")
+
+
+def test_a_person_is_asked_first(servers: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "fleetview", "silence", "add", "a=b", "--for", "1h", "--comment", "c"]
+    bare = {name: "" for name in os.environ if name.startswith("FLEETVIEW_")}
+    for answer, code, silences in (("n\r", 1, 0), ("y\r", 0, 1)):
+        with Terminal(command, columns=160, env=bare | servers) as terminal:
+            terminal.wait("Do it? [y/N]:")
+            assert silence(servers, "list", "--json").objects == [], "it was done before the answer"
+            terminal.type(answer)
+            assert terminal.process.wait(20) == code
+        assert len(silence(servers, "list", "--json").objects) == silences
+    assert silence(servers, "expire", *(one["id"] for one in silence(servers, "list", "--json").objects)).code == 0
 
 
 def test_a_read_only_context_changes_nothing(servers: dict[str, str]) -> None:

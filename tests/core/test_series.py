@@ -54,6 +54,13 @@ def test_bounds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "7 more series" in answer.badge[0]
 
 
+def test_points_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "MAX_POINTS", 5)
+    items = [{"metric": {"n": str(n)}, "values": [[1, "1"], [2, "1"]]} for n in range(4)]
+    answer = read(body("matrix", items))
+    assert (answer.points, answer.dropped_series) == (4, 2)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -103,6 +110,7 @@ def test_steps_are_never_refused(range_s: float, columns: int, scrape_s: float) 
 def test_a_step_is_a_column_but_no_finer_than_a_scrape() -> None:
     assert step_s(3600, 120, 15) == 30
     assert step_s(600, 120, 15) == 15
+    assert 86_400 / step_s(86_400, 100_000, 1) == pytest.approx(10_999), "and no finer than a server bears"
 
 
 def test_labels_with_any_text() -> None:

@@ -109,6 +109,17 @@ async def test_partial_answers_and_warnings_are_kept_with_their_words() -> None:
     assert server.standing.words == "the answer is partial; store 10.0.0.1 is gone"
 
 
+async def test_an_answer_that_takes_long_makes_its_server_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(200, OK) as fake:
+        server = Prometheus(Access(fake.url))
+        await server.instant("up")
+        assert server.standing.health is Health.UP
+        monkeypatch.setattr("fleetview.feeds.asking.SLOW_S", -1.0)
+        await server.instant("up")
+    assert server.standing.word(server.web.service) == "slow"
+    assert server.standing.words.startswith("the last answer took 0.")
+
+
 async def test_warnings_alone_are_told_too() -> None:
     with serving(200, OK | {"warnings": ["a little old"]}) as fake:
         server = Prometheus(Access(fake.url))
