@@ -101,12 +101,14 @@ class Server:
             # A peer that leaves, is too slow, or speaks something else gets no more of our time.
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 if len(self._connections) > MAX_CONNECTIONS:
-                    await _send(writer, None, plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))
-                else:
-                    await self._serve(reader, writer)
+                    return  # an answer in words would mean to wait for the request
+                await self._serve(reader, writer)
+                writer.close()
+                async with asyncio.timeout(PIECE_S):
+                    await writer.wait_closed()
         finally:
             self._connections.discard(task)
-            writer.close()
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

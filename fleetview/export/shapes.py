@@ -170,6 +170,7 @@ class Shapes:
         if not shape.holders:
             held = self._names.setdefault(shape.key.tenant, Counter())
             held.update(shape.names)
+            self._shapes.setdefault(shape.key, shape)
         shape.holders += 1
 
     def let_go(self, shape: Shape) -> None:

@@ -84,7 +84,8 @@ class Store:
         self.heartbeats: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
         self.dropped: Counter[tuple[str, str]] = Counter()
-        """By tenant and reason."""
+        """By tenant and reason. All these go with the last device of their tenant: names of tenants come from outside."""
+        self._devices: Counter[str] = Counter()
         self._records: dict[Address, Record] = {}
         self._max_series = max_series
         self._kept = 0
@@ -96,6 +97,7 @@ class Store:
             if record is not None:
                 self.forget(record.device)
             record = self._records[device.address] = Record(device)
+            self._devices[device.address.tenant] += 1
         now = (device.release, device.labels)
         before = record.labels_of
         if before is None or before[0] != now[0] or before[1] is not now[1]:
@@ -115,6 +117,15 @@ class Store:
         self._count_kept(tenant, -len(record.raws))
         if record.shape is not None:
             self.shapes.let_go(record.shape)
+        self._devices[tenant] -= 1
+        if not self._devices[tenant]:
+            self._forget_tenant(tenant)
+
+    def _forget_tenant(self, tenant: str) -> None:
+        for counter in (self._devices, self.heartbeats, self.late, self.labels.dropped):
+            del counter[tenant]
+        for key in [key for key in self.dropped if key[0] == tenant]:
+            del self.dropped[key]
 
     def take(self, device: Device, body: Heartbeat, received: Received) -> None:
         """Take in a heartbeat after the fleet did, which knows by now which session is the current one."""
@@ -124,9 +135,15 @@ class Store:
             self.late[tenant] += 1
             return
         key, values, over = numbers_of(tenant, body)
+        before = record.shape
+        moves = before is not None and before.key != key
+        if before is not None and moves:
+            self.shapes.let_go(before)  # first, so that the names it held are there for the new one
         shape = self.shapes.of(key)
-        if self._kept + len(shape.series) - len(record.raws) > self._max_series and shape is not record.shape:
+        if self._kept + len(shape.series) - len(record.raws) > self._max_series and shape is not before:
             self.shapes.forget(shape)
+            if before is not None and moves:
+                self.shapes.hold(before)
             self.dropped[tenant, "series"] += len(values) + over
             return  # what was kept of the device ends with its time
         if over:
@@ -134,7 +151,10 @@ class Store:
         for reason, count in shape.dropped.items():
             self.dropped[tenant, reason] += count
         self.heartbeats[tenant] += 1
-        if record.shape is not shape:
+        if shape is not before:
+            self.shapes.hold(shape)
+            if before is not None and not moves:
+                self.shapes.let_go(before)
             self._reshape(record, shape)
         raws = array("d", values if shape.picks is None else [values[place] for place in shape.picks])
         _count(record, shape, raws, restarted=record.session not in {None, body.session})
@@ -162,9 +182,6 @@ class Store:
         while len(aside) > _MAX_PARKED:
             del aside[next(iter(aside))]
             self.dropped[tenant, "parked"] += 1
-        self.shapes.hold(shape)
-        if before is not None:
-            self.shapes.let_go(before)
         self._count_kept(tenant, len(raws) - len(record.raws))
         record.shape, record.raws, record.offsets, record.parked = shape, raws, found or None, aside or None
 

@@ -16,6 +16,7 @@ from support.broker import mosquitto
 from support.wait import until
 
 from fleetview.config import Scope
+from fleetview.feeds import mqtt
 from fleetview.feeds.mqtt import Connection, ReceivedFleet, backoff_s
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, Session, TlsFiles, open_session
@@ -303,3 +304,24 @@ def test_nothing_that_a_broker_sends_raises(topic: str | bytes, payload: bytes, 
         assert all((message.body is None) == (payload == b"") for message in received)
 
     asyncio.run(receive())
+
+
+async def test_devices_that_are_not_wanted_are_not_even_decoded(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+    real = mqtt.decode
+    monkeypatch.setattr(mqtt, "decode", lambda channel, payload: decoded.append(payload) or real(channel, payload))
+    asked: list[Address] = []
+
+    def wanted(address: Address) -> bool:
+        asked.append(address)
+        return address.device == "gw-1"
+
+    async with watching(broker.url, wanted=wanted) as watched, publisher(broker.url) as session:
+        await until(lambda: watched.is_up)
+        for name in ("gw-2", "gw-1", "gw-2", "gw-1"):
+            topic = Topics().device(Address("acme", "plant-7", name), Channel.STATE)
+            await session.publish(topic, ONLINE)
+        await until(lambda: len(watched.received) == 2)
+        assert {received.address.device for received in watched.received} == {"gw-1"}
+        assert (len(decoded), len(asked)) == (2, 2)
+        assert watched.connection.counts.unknown_topics == 0
