@@ -23,13 +23,21 @@ _LARGEST_PORT = 65_535
 Listen = Annotated[
     str,
     typer.Option(
-        metavar="HOST:PORT", help="Where Prometheus scrapes. It asks nobody for a password: leave it on a private address."
+        envvar="FLEETVIEW_LISTEN",
+        metavar="HOST:PORT",
+        help="Where Prometheus scrapes. It asks nobody for a password: leave it on a private address.",
     ),
 ]
-Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of the fleet, from 0/N.")]
+Shard = Annotated[
+    str,
+    typer.Option(
+        "--shard", envvar="FLEETVIEW_SHARD", metavar="I/N", help="Only the I-th of N parts of the fleet, from 0/N."
+    ),
+]
 Labels = Annotated[
     str,
     typer.Option(
+        envvar="FLEETVIEW_LABELS",
         metavar="NAMES",
         help="Labels of the devices that their series have beside tenant, site, device and release: ring,region."
         " -release takes the release away.",

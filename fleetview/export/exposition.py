@@ -159,7 +159,7 @@ def _numbers(meta: Head, groups: _Groups) -> Iterator[str]:
         lines = (
             f"{prefix}{labels}{values[index]!r}\n"
             for shape, index in places
-            for prefix in (shape.prefixes[index],)
+            for prefix in (f"{family.name}{{{shape.series[index].label}",)
             for labels, values in groups[shape]
         )
         yield from _family(meta(family, found), lines)

@@ -7,7 +7,6 @@ in use are bounded, but those of the past block nobody.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from fleetview.export import families
@@ -15,10 +14,11 @@ from fleetview.export.families import Family, escaped, metric_family
 from fleetview_agent.wire import Heartbeat
 
 MAX_NAMES = 2_000
-"""Distinct names under `metrics` of all devices of a tenant that live now."""
+"""Distinct names under `metrics`, and of modules, that a tenant's devices have now."""
 MAX_METRICS = 128
 """Under `metrics` of one heartbeat."""
 MAX_MODULES = 32
+_MAX_SHARED = 50_000
 
 _HEALTH = {"ok": 0.0, "degraded": 1.0, "critical": 2.0}
 
@@ -125,21 +125,20 @@ def numbers_of(tenant: str, body: Heartbeat) -> Numbers:
 class Shape:
     """The series that heartbeats with one key make."""
 
-    __slots__ = ("counters", "dropped", "holders", "key", "names", "picks", "prefixes", "series")
+    __slots__ = ("counters", "dropped", "holders", "key", "names", "picks", "series")
 
     def __init__(self, key: Key, kept: list[tuple[int, Series]], of: int, dropped: Counter[str], names: list[str]) -> None:
         self.key = key
         self.series = tuple(series for _, series in kept)
         self.picks = None if len(kept) == of else tuple(place for place, _ in kept)
         """Which of the numbers are taken; None for all."""
-        self.prefixes = tuple(f"{series.family.name}{{{series.label}" for series in self.series)
         self.counters = tuple(
             (index, series.per_session) for index, series in enumerate(self.series) if series.family.kind == "counter"
         )
         self.dropped = dropped
         """Numbers of each heartbeat that are left out, by reason."""
         self.names = names
-        """Names under `metrics` that it holds."""
+        """Names under `metrics`, and of modules, that it holds."""
         self.holders = 0
 
 
@@ -149,13 +148,14 @@ class Shapes:
     def __init__(self, max_names: int = MAX_NAMES) -> None:
         self._shapes: dict[Key, Shape] = {}
         self._names: dict[str, Counter[str]] = {}
+        self._series: dict[SeriesId, Series] = {}
         self._max_names = max_names
 
     def __len__(self) -> int:
         return len(self._shapes)
 
     def names(self, tenant: str) -> int:
-        """How many names under `metrics` a tenant's devices hold."""
+        """How many names under `metrics`, and of modules, a tenant's devices hold."""
         return len(self._names.get(tenant, ()))
 
     def of(self, key: Key) -> Shape:
@@ -195,38 +195,62 @@ class Shapes:
 
     def _make(self, key: Key) -> Shape:
         dropped: Counter[str] = Counter()
-        found: list[Series | None] = [
-            series for series, absent in zip(_FIXED, key.absent or (False,) * len(_FIXED), strict=True) if not absent
-        ]
+        names = _Names(self._names.get(key.tenant, Counter()), self._max_names)
+        absent = key.absent or (False,) * len(_FIXED)
+        found: list[Series | None] = [series for series, missing in zip(_FIXED, absent, strict=True) if not missing]
+        found += self._modules(key, names, dropped)
+        for name in key.metrics:
+            family = metric_family(name)
+            if family is None:
+                dropped["name"] += 1
+            elif not names.take(name):
+                dropped["names"] += 1
+                family = None
+            found.append(None if family is None else self._shared(Series(family)))
+        kept = [(place, series) for place, series in enumerate(found) if series is not None]
+        return Shape(key, kept, len(found), dropped, names.taken)
+
+    def _modules(self, key: Key, names: _Names, dropped: Counter[str]) -> list[Series | None]:
         states: list[Series | None] = []
         restarts: list[Series | None] = []
         seen: set[str] = set()
         for name, state in key.modules:
             label = f'module="{escaped(name)}",'
             if label in seen:  # a second series of the same name and labels would cost Prometheus the whole scrape
-                dropped["duplicate"] += 2
-            states.append(None if label in seen else Series(families.MODULE_STATE, f'{label}state="{state}",'))
-            restarts.append(None if label in seen else Series(families.MODULE_RESTARTS, label))
+                reason: str | None = "duplicate"
+            else:
+                reason = None if names.take(label) else "names"
             seen.add(label)
-        names: list[str] = []
-        found += [*states, *restarts, *self._metrics(key, names, dropped)]
-        kept = [(place, series) for place, series in enumerate(found) if series is not None]
-        return Shape(key, kept, len(found), dropped, names)
+            if reason is not None:
+                dropped[reason] += 2
+            kept = reason is None
+            states.append(self._shared(Series(families.MODULE_STATE, f'{label}state="{state}",')) if kept else None)
+            restarts.append(self._shared(Series(families.MODULE_RESTARTS, label)) if kept else None)
+        return states + restarts
 
-    def _metrics(self, key: Key, names: list[str], dropped: Counter[str]) -> Iterable[Series | None]:
-        held = self._names.get(key.tenant, Counter())
-        room = self._max_names - len(held)
-        for name in key.metrics:
-            family = metric_family(name)
-            if family is None:
-                dropped["name"] += 1
-                yield None
-                continue
-            if name not in held:
-                if room <= 0:
-                    dropped["names"] += 1
-                    yield None
-                    continue
-                room -= 1
-            names.append(name)
-            yield Series(family)
+    def _shared(self, series: Series) -> Series:
+        """One copy of a series for all shapes that have it: modules in many states make many shapes of the same series."""
+        found = self._series.get(series.id)
+        if found is None:
+            if len(self._series) >= _MAX_SHARED:
+                self._series.clear()
+            found = self._series[series.id] = series
+        return found
+
+
+class _Names:
+    """Names that a new shape may take beside those that a tenant's devices hold already."""
+
+    def __init__(self, held: Counter[str], at_most: int) -> None:
+        self._held = held
+        self._room = at_most - len(held)
+        self.taken: list[str] = []
+
+    def take(self, name: str) -> bool:
+        """Whether there is room for it."""
+        if name not in self._held:
+            if self._room <= 0:
+                return False
+            self._room -= 1
+        self.taken.append(name)
+        return True

@@ -6,10 +6,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleet, ingest, startup, steady
+from benchmarks import export, fleet, ingest, startup, steady
 from benchmarks.figures import table
 
-GROUPS = {"startup": startup.figures, "ingest": ingest.figures, "steady": steady.figures, "fleet": fleet.figures}
+GROUPS = {
+    "startup": startup.figures,
+    "ingest": ingest.figures,
+    "steady": steady.figures,
+    "fleet": fleet.figures,
+    "export": export.figures,
+}
 
 
 def main(names: list[str]) -> int:

@@ -306,6 +306,16 @@ def test_ever_new_names_fill_nothing_and_block_nobody() -> None:
     assert len([name for name in world.scrape() if name.startswith("fleet_good")]) == 20
 
 
+def test_ever_new_modules_are_bounded_likewise() -> None:
+    world = ExportWorld(max_names=5)
+    for number in range(4):
+        address = Address("acme", "plant-7", f"gw-{number}")
+        world.online(address=address)
+        world.heartbeat(address=address, modules=[{"name": f"m{number}{each}", "state": "running"} for each in "ab"])
+    states = [line for line in world.scrape().text.splitlines() if line.startswith("fleet_device_module_state{")]
+    assert (len(states), world.store.dropped["acme", "names"]) == (5, 2 * 3)
+
+
 def test_names_of_one_tenant_block_no_other() -> None:
     world = ExportWorld(max_names=5)
     other = Address("umbrella", "hive", "gw-1")

@@ -16,11 +16,10 @@ from support.broker import mosquitto
 from support.wait import until
 
 from fleetview.config import Scope
-from fleetview.feeds import mqtt
 from fleetview.feeds.mqtt import Connection, ReceivedFleet, backoff_s
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, Session, TlsFiles, open_session
-from fleetview_agent.wire import Address, Channel, State, Topics, WireError
+from fleetview_agent.wire import Address, Channel, Message, State, Topics, WireError, decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -308,8 +307,12 @@ def test_nothing_that_a_broker_sends_raises(topic: str | bytes, payload: bytes, 
 
 async def test_devices_that_are_not_wanted_are_not_even_decoded(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
-    real = mqtt.decode
-    monkeypatch.setattr(mqtt, "decode", lambda channel, payload: decoded.append(payload) or real(channel, payload))
+
+    def counted(channel: Channel, payload: bytes) -> Message:
+        decoded.append(payload)
+        return decode(channel, payload)
+
+    monkeypatch.setattr("fleetview.feeds.mqtt.decode", counted)
     asked: list[Address] = []
 
     def wanted(address: Address) -> bool:
