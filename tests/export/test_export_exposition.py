@@ -174,6 +174,15 @@ def test_what_is_retained_counts_only_as_long_as_it_is_plausible() -> None:
     assert (own(world.scrape()), world.scrape()["fleet_device_up"]) == ({}, 0)
 
 
+def test_an_old_retained_heartbeat_of_a_device_that_is_heard_has_its_own_age() -> None:
+    world = ExportWorld()
+    world.heartbeat(5, retained=True, age_s=200, **FULL)
+    world.online()
+    found = world.scrape()
+    assert (own(found), found["fleet_device_up"]) == ({}, 1)
+    assert found["fleet_device_heartbeat_timestamp_seconds"] == world.unix_s - 200
+
+
 def test_who_was_never_seen_is_neither_up_nor_down() -> None:
     world = ExportWorld()
     world.birth(retained=True)
@@ -339,6 +348,9 @@ def test_one_heartbeat_and_the_whole_are_bounded_and_what_is_left_out_is_counted
     found = world.scrape()
     assert found["fleet_device_up"] == 1
     assert not found.named("fleet_n49"), "what is too much is left out, but what was before does not freeze"
+    assert (world.store.shapes.names("acme"), len(world.store.shapes)) == (50, 1)
+    world.send_bytes(Channel.BIRTH, b"")
+    assert (world.store.shapes.names("acme"), len(world.store.shapes)) == (0, 0)
     large = ExportWorld()
     large.online()
     large.heartbeat(0, metrics={f"n{number}": 1 for number in range(1000)})
@@ -354,6 +366,18 @@ def test_values_of_labels_are_bounded() -> None:
     text = world.scrape().text
     releases = {line.partition('release="')[2].partition('"')[0] for line in text.splitlines() if "device_up{" in line}
     assert (len(releases), "other" in releases, world.store.labels.dropped["acme"]) == (501, True, 10)
+    for device in list(world.fleet.devices.values()):
+        world.send_bytes(Channel.BIRTH, b"", address=device.address)
+    assert not world.store.labels._held
+    assert not world.store.labels.dropped, "names of tenants come from outside: nothing is kept of those that are gone"
+
+
+def test_values_of_the_past_block_nobody() -> None:
+    world = ExportWorld()
+    world.online()
+    for seq in range(600):
+        world.heartbeat(seq, release=f"r{seq}")
+        assert world.scrape().labels["fleet_device_up"]["release"] == f"r{seq}"
 
 
 @given(st.text(max_size=200))
