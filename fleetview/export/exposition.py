@@ -48,9 +48,9 @@ class Standing(NamedTuple):
     """What is said of a device dead or alive; None where nothing can be said."""
 
     labels: str
-    state: Connectivity
+    state: Connectivity | None
     up: float | None
-    confirmed: float
+    confirmed: float | None
     lost_heartbeats: float
     malformed: float
     heard_unix: float | None
@@ -94,7 +94,7 @@ class Exposition:
         yield from self._look(standings, groups)
         for family, place in _STANDING:
             yield from _family(meta(family, ()), _standing_lines(family, place, standings))
-        lines = (f"{_STATES[each.state]}{each.labels}1.0\n" for each in standings)
+        lines = (f"{_STATES[each.state]}{each.labels}1.0\n" for each in standings if each.state is not None)
         yield from _family(meta(families.CONNECTIVITY, ()), lines)
         yield from _numbers(meta, groups)
         yield from _samples(meta, samples)
@@ -118,11 +118,14 @@ class Exposition:
 
 
 def _standing(device: Device, labels: str, heard_unix: float | None, moment: Moment) -> Standing:
+    up = _up(device, moment)
+    unseen = device.connectivity is Connectivity.UNSEEN
+    known = unseen or up is not None
     return Standing(
         labels,
-        device.connectivity,
-        _up(device, moment),
-        float(device.confirmed),
+        device.connectivity if known else None,
+        up,
+        float(device.confirmed) if known else None,
         device.lost_heartbeats,
         device.malformed,
         heard_unix,

@@ -160,7 +160,9 @@ def test_numbers_do_not_freeze_while_the_exporter_is_blind_and_nobody_is_blamed(
     world.wait(31)
     found = world.scrape()
     assert not own(found)
-    assert not found.named("fleet_device_up"), "neither up nor down: nobody can tell"
+    for name in ("up", "confirmed", "connectivity"):
+        assert not found.named(f"fleet_device_{name}"), "neither up nor down: nobody can tell"
+    assert found["fleet_device_certificate_expiry_timestamp_seconds"] > 0, "that does not change with silence"
 
 
 def test_what_is_retained_counts_only_as_long_as_it_is_plausible() -> None:
