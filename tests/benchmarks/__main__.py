@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import fleet, ingest, logs, startup, steady
+from benchmarks import export, fleet, ingest, logs, startup, steady
 from benchmarks.figures import table
 
 GROUPS = {
@@ -15,6 +15,7 @@ GROUPS = {
     "steady": steady.figures,
     "fleet": fleet.figures,
     "logs": logs.figures,
+    "export": export.figures,
 }
 
 
