@@ -120,7 +120,7 @@ def problem_of(details: dict[str, Any], origins: Mapping[str, str], path: Path |
 
 
 def _without_shape(where: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Where the error stands in the file. pydantic adds which shape of `modules` it took this for, and that it means a key."""
+    """Where the error stands in the file: pydantic adds which shape it took `modules` for, and that it means a key."""
     where = where[:1] + where[2:] if where[:1] == ("modules",) else where
     return where[:-1] if where[-1:] == ("[key]",) else where
 
