@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,14 @@ def test_no_target_raises_anything_else(text: str) -> None:
 def test_where_an_http_probe_goes() -> None:
     assert http_target("http://db/x?y=1") == ("db", 80, "db", "/x?y=1")
     assert http_target("http://[::1]:8080") == ("::1", 8080, "[::1]:8080", "/")
+
+
+def test_what_the_documentation_shows_is_a_configuration(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "agent" / "README.md").read_text()
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)]
+    (block,) = [block for block in blocks if block.startswith("[modules.")]
+    specs = loaded(tmp_path, LEAST + block).config.module_specs
+    assert list(start_order({name: spec.depends_on for name, spec in specs.items()})) == ["broker", "bridge"]
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

@@ -21,7 +21,7 @@ from fleetview_agent.followed import MAX_LINE_BYTES
 from fleetview_agent.modules.guard import Guard
 from fleetview_agent.modules.output import BURST_LINES, LINES_A_SECOND, Allowance, Lines, Output, Sink
 from fleetview_agent.modules.probes import Question, Tally
-from fleetview_agent.modules.process import MARK, SpawnError, environment, kill_marked, spawn, status_words
+from fleetview_agent.modules.process import MARK, SpawnError, environment, kill_marked, spawn, startable, status_words
 from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
 
 if TYPE_CHECKING:
@@ -268,3 +268,21 @@ def test_a_guard_that_was_killed_is_no_end_of_the_agent() -> None:
     guard.add(2**22 + 1)  # above every process id
     guard.remove(2**22 + 1)
     guard.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"command": ["no-such-program-here"]}, "no program 'no-such-program-here'"),
+        ({"command": ["sh"], "cwd": "/no/such/folder"}, "cwd /no/such/folder is not a folder"),
+        ({"command": ["sh"], "user": "nobody-we-know"}, "no user is called 'nobody-we-know'"),
+    ],
+)
+def test_what_could_not_be_started_is_told_before(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpawnError, match=words):
+        startable(ModuleSpec.model_validate(fields))
+
+
+def test_what_could_be_started_is_told_too() -> None:
+    assert (startable(ModuleSpec(command=["sh"])) or "").endswith("/sh")
+    assert startable(ModuleSpec()) is None

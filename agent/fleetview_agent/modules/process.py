@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import pwd
-import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +22,16 @@ from typing import Any
 
 from fleetview_agent.modules.spec import Limits, ModuleSpec
 
+if sys.platform != "win32":
+    import pwd
+    import resource
+
 MARK = "FLEETVIEW_MODULE"
 """`<session>/<name>`. Not FLEETVIEW_AGENT_..., which is configuration to an agent that a module may be or start."""
 
 _PR_SET_PDEATHSIG = 1
+_SIGKILL = 9
+"""As a number, for Windows has no such name, and runs no modules, but an agent."""
 _ROUNDS = 5
 """For finding whoever was just being started by one of those that were killed."""
 _MIB = 1024 * 1024
@@ -50,6 +55,7 @@ async def spawn(
     command: Sequence[str], spec: ModuleSpec, mark: str, outlets: Outlets | None = None
 ) -> asyncio.subprocess.Process:
     """Start a command as this module runs. Raises SpawnError."""
+    _not_on_windows()
     outlets = outlets or Outlets()
     who = _user(spec.user)
     try:
@@ -74,6 +80,31 @@ async def spawn(
     except (subprocess.SubprocessError, ValueError) as err:
         words = f"cannot be started: {err}"
         raise SpawnError(words) from None
+
+
+def startable(spec: ModuleSpec) -> str | None:
+    """The program that a module would run; None when it is built in. Raises SpawnError when it could not be started."""
+    if spec.command is None:
+        return None
+    _not_on_windows()
+    if _user(spec.user) and os.geteuid() != 0:
+        words = f"the agent is not root, and so cannot start it as user {spec.user!r}"
+        raise SpawnError(words)
+    _bounds(spec.limits)
+    if spec.cwd is not None and not spec.cwd.is_dir():
+        words = f"cwd {spec.cwd} is not a folder"
+        raise SpawnError(words)
+    program = shutil.which(spec.command[0], path=spec.env.get("PATH"))
+    if program is None:
+        words = f"no program {spec.command[0]!r} that may be run is there: install it, or correct `command`"
+        raise SpawnError(words)
+    return program
+
+
+def _not_on_windows() -> None:
+    if sys.platform == "win32":
+        words = "modules are not run on Windows: take its command away"
+        raise SpawnError(words)
 
 
 def environment(base: Mapping[str, str], spec: ModuleSpec, mark: str) -> dict[str, str]:
@@ -107,7 +138,7 @@ def _preparation(limits: Limits) -> Callable[[], None]:
     def prepare() -> None:
         if prctl is not None:
             # After the user was changed, which would clear it. It holds for the thread that forked: the main thread.
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            prctl(_PR_SET_PDEATHSIG, _SIGKILL)
             if os.getppid() != agent:
                 os._exit(1)  # the agent was gone before
         for which, bound in bounds:
@@ -168,7 +199,7 @@ class ModuleProcess:
         kill_marked(f"{MARK}={self._mark}".encode() + b"\0")
 
 
-def kill_group(group: int, how: signal.Signals = signal.SIGKILL) -> None:
+def kill_group(group: int, how: int = _SIGKILL) -> None:
     """Send a signal to all processes of a group, if there are any."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where only zombies are left
         os.killpg(group, how)
@@ -182,7 +213,7 @@ def kill_marked(mark: bytes, proc: Path = Path("/proc")) -> None:
             return
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, _SIGKILL)
 
 
 def _processes(proc: Path) -> list[int]:
