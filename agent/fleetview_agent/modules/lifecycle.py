@@ -131,6 +131,8 @@ class Lives:
 
     def next_due_s(self) -> float | None:
         """When `advance` has something to do."""
+        if self._stopping:
+            return None  # nothing is started any more
         return min((module.due_s for module in self._modules.values() if module.due_s is not None), default=None)
 
     @property
