@@ -17,6 +17,7 @@ from typing import Literal, TextIO
 
 from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
+from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
@@ -29,6 +30,7 @@ from fleetview_agent.spool import MemorySpool, Record, Spool
 from fleetview_agent.store import Status, Store, boot_id
 from fleetview_agent.supervisor import Supervisor
 from fleetview_agent.tail import Tail
+from fleetview_agent.verbs import ping, restart_module
 from fleetview_agent.wire import (
     AgentInfo,
     Birth,
@@ -73,7 +75,13 @@ class Agent:
         store.save_session(self.session)
         topics = Topics(config.topic_root)
         destination = Destination(config.broker, config.tls, topics, config.address)
-        self.link = Link(destination, self._birth(), rng=self._rng, on_state=self._on_link_state)
+        self.link = Link(
+            destination,
+            self._birth(),
+            rng=self._rng,
+            on_state=self._on_link_state,
+            more={topics.filter(Channel.COMMAND, *config.address): self._on_command},
+        )
         self._shipper = Shipper(self.spool, self.link, topics.device(config.address, Channel.LOG))
         self._intake.shipper = self._shipper
         self._heartbeat_topic = topics.device(config.address, Channel.HEARTBEAT)
@@ -94,6 +102,8 @@ class Agent:
             rng=self._rng,
             on_change=self._modules_changed.set,
         )
+        verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
+        self._commands = Commands(verbs, topics, config.address, self.link)
         self._seq = 0
         self._dropped_before = 0
         self._link_word_since_s = time.monotonic()
@@ -125,6 +135,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._commands.close()
             self._end()
 
     def _begin(self) -> None:
@@ -165,6 +176,9 @@ class Agent:
             self._tail.close()
         self._save_status()
         journal.end(self._handler)
+
+    def _on_command(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
+        self._commands.received(str(topic), payload, retained=retained)
 
     # Registration
 

@@ -64,6 +64,8 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._defect: BaseException | None = None
         self._news = asyncio.Event()
+        self._changed = asyncio.Event()
+        """Of whoever waits for the next change of a state; another one for each change."""
         self._all_ended = asyncio.Event()
 
     def infos(self) -> Sequence[ModuleInfo]:
@@ -114,6 +116,14 @@ class Supervisor:
         self._obey(self._lives.restart(name, time.monotonic()))
         self._news.set()
 
+    async def settled(self, name: str) -> ModuleInfo:
+        """Wait until a module runs, or is in trouble; how it is then."""
+        while True:
+            info = next(info for info in self._lives.infos() if info.name == name)
+            if info.state not in {"waiting", "starting"}:
+                return info
+            await self._changed.wait()
+
     async def _abandon(self) -> None:
         """Leave nothing behind, in no order: after `stop` there is nothing left."""
         for task in self._tasks:
@@ -139,6 +149,8 @@ class Supervisor:
                 case Became(name, state, reason):
                     words = f"module {name} is {state}" + (f": {reason}" if reason else "")
                     _log.log(_LEVELS.get(state, logging.INFO), words, extra={"module_name": name, "state": state})
+                    changed, self._changed = self._changed, asyncio.Event()
+                    changed.set()
                     self._on_change()
         if self._lives.all_ended:
             self._all_ended.set()

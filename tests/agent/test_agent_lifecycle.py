@@ -55,6 +55,8 @@ class World:
                 case Became(name, state, reason):
                     self.log.append(f"{name} {state}")
                     assert (reason is None) is (state in {"starting", "running"}) or state == "waiting"
+        due_s = self.lives.next_due_s()
+        assert due_s is None or due_s > self.now_s, "or whoever waits for it would spin"
         for name, module_spec in self.specs.items():
             if self.state(name) in {"starting", "running"}:
                 assert name in self.alive
@@ -328,8 +330,10 @@ STEPS = st.lists(
 
 
 @settings(max_examples=200)
-@given(WORLDS, STEPS)
-def test_whatever_happens_the_order_holds_and_all_comes_back(specs: dict[str, ModuleSpec], steps: list[Any]) -> None:
+@given(WORLDS, STEPS, st.sets(st.sampled_from(NAMES)))
+def test_whatever_happens_the_order_holds_and_all_comes_back(
+    specs: dict[str, ModuleSpec], steps: list[Any], fallen: set[str]
+) -> None:
     """`World.obey` checks each step. In the end, what is asked to, and does as it is told, runs."""
     world = World(specs)
     for step in steps:
@@ -342,8 +346,11 @@ def test_whatever_happens_the_order_holds_and_all_comes_back(specs: dict[str, Mo
         world.ready(*sorted(world.alive))
         world.wait(CAP_S)
     assert set(world.states().values()) == {"running"}
+    for name in fallen:
+        world.ended(name)
     world.obey(world.lives.stop(world.now_s))
     for _ in NAMES:
+        world.wait(CAP_S)
         world.ended(*sorted(world.ending))
     assert world.lives.all_ended
     assert not world.alive

@@ -148,6 +148,14 @@ def test_config_check_shows_the_cycle_and_the_unknown_name(tmp_path: Path) -> No
     ]
 
 
+def test_config_check_says_in_which_order_modules_start(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(LEAST + SAMPLE)
+    found = run_agent(["config", "check", "--config", str(config)])
+    assert found.returncode == 0
+    assert found.stdout.splitlines()[-1] == "modules start so: bridge, telemetry_collector; then rules"
+
+
 GRAPHS = st.integers(1, 7).flatmap(
     lambda count: st.fixed_dictionaries(
         {str(n): st.lists(st.sampled_from(range(count)).map(str), max_size=3) for n in range(count)}

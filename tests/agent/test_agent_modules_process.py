@@ -72,6 +72,10 @@ def is_alive(pid: int | None) -> bool:
         return False
 
 
+def guards_of(agent: AgentProcess) -> list[psutil.Process]:
+    return [child for child in psutil.Process(agent.process.pid).children() if "fleetview-agent-guard" in child.cmdline()]
+
+
 async def test_modules_start_behind_what_they_depend_on_once_that_is_ready(tmp_path: Path, broker: Broker) -> None:
     go, ready, early = (tmp_path / name for name in ("go", "ready", "early"))
     modules = {
@@ -147,9 +151,7 @@ async def test_no_process_is_left_behind(tmp_path: Path, broker: Broker, how: st
         await until(lambda: all(pid_in(tmp_path / name) for name in KIN))
         pids = {name: pid_in(tmp_path / name) for name in KIN}
         assert all(is_alive(pid) for pid in pids.values())
-        guards = [
-            child for child in psutil.Process(agent.process.pid).children() if "fleetview-agent-guard" in child.cmdline()
-        ]
+        guards = guards_of(agent)
         assert len(guards) == 1
         match how:
             case "agent killed":
@@ -166,6 +168,16 @@ async def test_no_process_is_left_behind(tmp_path: Path, broker: Broker, how: st
         if how == "agent stopped":
             await until(lambda: watch.has_state("offline"))
             assert all_are(watch, "stopped")
+
+
+async def test_the_kernel_ends_a_module_when_agent_and_guard_are_killed(tmp_path: Path, broker: Broker) -> None:
+    modules = {"m": module(f"echo $$ > {tmp_path / 'leader'}; {SLEEP}")}
+    async with supervising(tmp_path, broker, modules) as (agent, _):
+        await until(lambda: pid_in(tmp_path / "leader"))
+        (guard,) = guards_of(agent)
+        guard.kill()
+        agent.process.kill()
+        await until(lambda: not is_alive(pid_in(tmp_path / "leader")))
 
 
 async def test_all_are_stopped_each_after_its_dependants(tmp_path: Path, broker: Broker) -> None:

@@ -30,6 +30,10 @@ may come in either order."""
 NOT_RUN = f"fleetview-agent {__version__} runs no built-in modules"
 
 
+_LONGEST_REASON = 300
+"""Characters: a path can be longer than all else that a heartbeat says."""
+
+
 @dataclass(frozen=True, slots=True)
 class BecameReady:
     """The process does its work."""
@@ -127,6 +131,8 @@ class Lives:
 
     def next_due_s(self) -> float | None:
         """When `advance` has something to do."""
+        if self._stopping:
+            return None  # nothing is started any more
         return min((module.due_s for module in self._modules.values() if module.due_s is not None), default=None)
 
     @property
@@ -180,7 +186,7 @@ class Lives:
 
     def _settle(self, now_s: float) -> Iterator[Action]:
         if self._stopping:
-            for module in reversed(self._modules.values()):
+            for module in self._modules.values():
                 yield from _wind_up(module, now_s)
             return
         for module in self._modules.values():  # one pass is enough: nothing depends on what comes behind it
@@ -226,7 +232,7 @@ _IN_WORDS: Mapping[ModuleState, str] = {
 
 def _become(module: _Module, state: ModuleState, reason: str | None, now_s: float) -> Iterator[Action]:
     is_news = state != module.state
-    module.reason = reason
+    module.reason = reason = reason and reason[:_LONGEST_REASON]
     if is_news or state == "backoff":
         module.state, module.since_s, module.due_s = state, now_s, None
     if is_news:

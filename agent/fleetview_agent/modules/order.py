@@ -25,6 +25,18 @@ def start_order(depends_on: Mapping[str, Sequence[str]]) -> list[str]:
     return list(graphlib.TopologicalSorter(depends_on).static_order())
 
 
+def start_waves(depends_on: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The modules that can start at once, then those that can when these run, and so on. Raises graphlib.CycleError."""
+    sorter = graphlib.TopologicalSorter(depends_on)
+    sorter.prepare()
+    waves = []
+    while sorter.is_active():
+        wave = sorted(sorter.get_ready())
+        waves.append(wave)
+        sorter.done(*wave)
+    return waves
+
+
 def flaws(specs: Mapping[str, ModuleSpec]) -> Iterator[Flaw]:
     """All that keeps these modules from being started."""
     for name, spec in specs.items():
