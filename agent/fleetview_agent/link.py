@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from fleetview_agent.endpoint import BrokerUrl, Failure, FailureKind, LinkError, TlsFiles
-from fleetview_agent.mqtt import Session, WillMessage, open_session
+from fleetview_agent.mqtt import Incoming, Session, WillMessage, open_session
 from fleetview_agent.pacing import Reassertion, backoff_s
 from fleetview_agent.wire import Address, Birth, Channel, State, Topics, WireError, decode, encode
 
@@ -116,6 +116,7 @@ class Link:
         *,
         rng: random.Random,
         on_state: Callable[[LinkState], None] = lambda _: None,
+        more: Mapping[str, Incoming] | None = None,
         probe_interval_s: float = PROBE_INTERVAL_S,
     ) -> None:
         if birth.session is None:
@@ -127,6 +128,8 @@ class Link:
         self._rng = rng
         self._on_state = on_state
         self._probe_interval_s = probe_interval_s
+        self._more = more or {}
+        """What else is subscribed to, and who hears it; each is a topic, or ends in `/+`."""
         topics, address = destination.topics, destination.address
         self._birth_topic = topics.device(address, Channel.BIRTH)
         self._state_topic = topics.device(address, Channel.STATE)
@@ -260,7 +263,7 @@ class Link:
         it: one without persistence forgets what was retained when it is restarted, and readers that come later would never
         learn what this device is. Whether it has it is known once it has acknowledged something said after subscribing.
         """
-        refused = await session.subscribe([(self._birth_topic, 1), (self._state_topic, 1)])
+        refused = await session.subscribe([(name, 1) for name in (self._birth_topic, self._state_topic, *self._more)])
         for topic, reason in refused:
             _log.warning("the broker does not let this device read its own topic", extra={"topic": topic, "why": reason})
         if not self._birth_acknowledged:
@@ -329,11 +332,16 @@ class Link:
 
     # Presence
 
-    def _on_message(self, topic: str | bytes, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
+    def _on_message(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
         if topic == self._state_topic:
             self._on_own_state(payload)
         elif topic == self._birth_topic and self._is_own(Channel.BIRTH, payload):
             self._birth_seen = True
+        elif isinstance(topic, str) and (listener := self._listener(topic)) is not None:
+            listener(topic, payload, retained)
+
+    def _listener(self, topic: str) -> Incoming | None:
+        return self._more.get(topic) or self._more.get(topic.rpartition("/")[0] + "/+")
 
     def _is_own(self, channel: Channel, payload: bytes) -> bool:
         try:

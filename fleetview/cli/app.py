@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetview import __version__
-from fleetview.cli import alerts, check, config, demo, device, devices, logs, silence, simulate
+from fleetview.cli import alerts, check, config, demo, device, devices, export, logs, silence, simulate
 from fleetview.cli.options import Ascii, Link, NoMouse, Theme, with_connection
 from fleetview.config import ConfigError, Flags, resolve, resolve_display
 from fleetview.core.query import QueryError
@@ -63,6 +63,7 @@ app.command()(with_connection(device.device))
 app.command()(with_connection(logs.logs))
 app.command()(with_connection(alerts.alerts))
 app.add_typer(silence.app, name="silence")
+app.command()(with_connection(export.export))
 app.command()(with_connection(check.check))
 app.add_typer(config.app, name="config")
 app.command()(demo.demo)

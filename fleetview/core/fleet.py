@@ -20,6 +20,7 @@ from fleetview.core.payloads import pack
 from fleetview.core.presence import calm_down, count_change, grace_s, judge, sleeps_for_s
 from fleetview.core.received import Received
 from fleetview.core.roster import MAX_DEVICES, Changes, Roster
+from fleetview.core.samples import Samples
 from fleetview.core.timers import ObservedClock, Timers
 from fleetview.core.trends import Trends
 from fleetview.core.trouble import Trouble
@@ -46,6 +47,8 @@ class Fleet:
         self.malformed = 0
         """Messages that were not valid, of all devices."""
         self.messages = 0
+        self.samples = Samples()
+        """The last hour of figures of the devices, bounded."""
         self.trends = Trends()
         """Devices in trouble over the last hour."""
         self._roster = Roster(max_devices)
@@ -154,6 +157,7 @@ class Fleet:
         """What was retained is taken away."""
         if received.channel is Channel.BIRTH:
             self._roster.remove(device)
+            self.samples.forget(device)
         elif received.channel is Channel.DESIRED:
             device.desired = None
             inventory.compare(device)
@@ -178,6 +182,7 @@ class Fleet:
         now_obs = self._prove_alive(device, received)
         device.count_heartbeat(body.seq, self._clock.epoch)
         device.measure_clock(body.timestamp.timestamp() - received.unix_s)
+        self.samples.take(device, body, received.unix_s)
         take_vitals(device, body, received, self._roster)
         if not device.plainly_online:
             self._come_online(device, now_obs, received.unix_s)

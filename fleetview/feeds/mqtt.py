@@ -92,6 +92,7 @@ class Connection:
         logs: bool = True,
         on_fleet: Callable[[ReceivedFleet], object] | None = None,
         on_state: Callable[[LinkState], object] | None = None,
+        wanted: Callable[[Address], bool] | None = None,
         connect_timeout_s: float = 5.0,
         keepalive_s: int = 20,
         longest_backoff_s: float = MAX_BACKOFF_S,
@@ -107,6 +108,9 @@ class Connection:
         self._logs = logs
         self._on_fleet = on_fleet
         self._on_state = on_state
+        self._wanted = wanted
+        """Of which devices messages are decoded and handed on; None for all."""
+        self._unwanted: set[tuple[str, ...]] = set()
         self._connect_timeout_s = connect_timeout_s
         self._keepalive_s = keepalive_s
         self._longest_backoff_s = longest_backoff_s
@@ -228,6 +232,8 @@ class Connection:
             self._last_retained_mono_s = now
         if isinstance(topic, str) and topic.startswith(self._prefix):
             *parts, name = topic[len(self._prefix) :].split("/")
+            if self._wanted is not None and tuple(parts[:3]) in self._unwanted:
+                return
             address, channel = self._known.get(tuple(parts)), _ONE_LEVEL.get(name)
             if address is not None and channel is not None:
                 self._sink(Received(address, channel, _decoded(channel, payload), payload, retained, now, time()))
@@ -256,6 +262,11 @@ class Connection:
             return None
         address = self._known.get(parsed.address)
         if address is None:
+            if self._wanted is not None and not self._wanted(parsed.address):
+                if len(self._unwanted) >= _MAX_ADDRESSES:
+                    self._unwanted.clear()
+                self._unwanted.add(tuple(parsed.address))
+                return None
             if len(self._known) >= _MAX_ADDRESSES:
                 self._known.clear()
             tenant, site, device = parsed.address  # a site's name once in memory, not once per device

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fleetview.config import Context
     from fleetview.core.received import Received
+    from fleetview_agent.wire import Address
 
 
 class FleetFeed:
@@ -27,9 +28,13 @@ class FleetFeed:
         *,
         logs: bool = True,
         on_state: Callable[[LinkState], object] | None = None,
+        on_applied: Callable[[Received], object] | None = None,
+        wanted: Callable[[Address], bool] | None = None,
     ) -> None:
+        """Whoever keeps more of a message than the fleet gets it by `on_applied`; `wanted` says of which devices any."""
         self.fleet = fleet
         self._on_state = on_state
+        self._on_applied = on_applied
         self._up = False
         self.connection = Connection(
             context.broker,
@@ -39,6 +44,7 @@ class FleetFeed:
             scope=context.scope,
             logs=logs,
             on_state=self._link_changed,
+            wanted=wanted,
         )
 
     def _apply(self, received: Received) -> None:
@@ -47,6 +53,8 @@ class FleetFeed:
             self._up = True
             self.fleet.link_up(received.mono_s)
         self.fleet.apply(received)
+        if self._on_applied is not None:
+            self._on_applied(received)
 
     def _link_changed(self, state: LinkState) -> None:
         if isinstance(state, Up):

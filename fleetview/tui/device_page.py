@@ -12,6 +12,7 @@ from fleetview.core.fleet import Fleet
 from fleetview.core.trouble import Trouble
 from fleetview.core.why import why
 from fleetview.tui.columns import Now, percent, seen
+from fleetview.tui.device_charts import chart_lines
 from fleetview.tui.glyphs import Glyphs, connectivity_span, health_span
 from fleetview.tui.log_rows import log_row
 from fleetview.tui.spans import EMPTY, Line, Span, StyleName, beside, fit, line_width, pad, visible, width_of, wrap
@@ -87,9 +88,12 @@ def device_page(page: Page) -> list[Line]:
     width = (page.width - 4) // 2 if page.width >= WIDE else page.width - 2
     facts = list(_facts(page, heartbeat, birth, width))
     modules = list(_modules(page, heartbeat, birth, width))
+    charts = list(chart_lines(page.fleet, page.device, page.now, width, page.glyphs))
     if page.width >= WIDE:
         half = width
         left = (
+            *_section("last hour, from heartbeats", half, page.glyphs),
+            *charts,
             *_section("facts", half, page.glyphs),
             *facts,
             *_section("desired against reported", half, page.glyphs),
@@ -105,6 +109,7 @@ def device_page(page: Page) -> list[Line]:
     else:
         wide = width
         lines += (*_section("modules", wide, page.glyphs), *modules)
+        lines += (*_section("last hour, from heartbeats", wide, page.glyphs), *charts)
         lines += (*_section("what happened", wide, page.glyphs), *_events(page, wide))
         lines += (*_section("facts", wide, page.glyphs), *facts)
         lines += (*_section("desired against reported", wide, page.glyphs), *_twin(page, wide))

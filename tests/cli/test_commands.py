@@ -374,6 +374,7 @@ def test_config(tmp_path: Path) -> None:
         ["check"],
         ["config", "show"],
         ["simulate", "-h"],
+        ["export", "--shard", "2/2"],
     ],
 )
 def test_no_headless_command_loads_textual(broker: Broker, arguments: list[str]) -> None:

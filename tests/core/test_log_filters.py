@@ -15,7 +15,8 @@ from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.logfind import Find
 from fleetview.core.logview import LogView
 from fleetview.core.query import QueryError, compile_logs
-from fleetview.core.query.gaps import comparison, compile_with_gaps, narrowed, read_filter
+from fleetview.core.query.gaps import comparison, compile_with_gaps, narrowed
+from fleetview.core.query.typed import Typed, as_typed
 from fleetview_agent.wire import Channel
 
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda text: text.strip())
@@ -65,17 +66,33 @@ def test_a_part_is_added_once_and_to_the_whole(text: str, part: str, together: s
 
 
 def test_of_a_text_that_cannot_be_read_what_stands_before_the_mistake_stays_in_force() -> None:
-    found, problem = read_filter("device:gw-1 level:")
-    assert problem is not None
-    assert found is not None
-    assert found(entry())
-    assert read_filter("  ") == (None, None)
-    assert read_filter("(((")[0] is None
+    typed = as_typed("device:gw-1 level:", compile_with_gaps)
+    assert typed.problem is not None
+    assert typed.meaning is not None
+    assert typed.meaning(entry())
+    assert as_typed("  ", compile_with_gaps) == Typed(None)
+    assert as_typed("(((", compile_with_gaps).meaning is None
+
+
+@pytest.mark.parametrize(
+    ("text", "unfinished"),
+    [
+        ("level:", True),
+        ("level:errx", True),
+        ("lev", False),
+        ("levl:error", True),
+        ("levl:error x", False),
+        ("(a", True),
+        ('"a b', False),
+    ],
+)
+def test_a_word_that_is_being_typed_is_no_mistake_yet(text: str, unfinished: bool) -> None:
+    assert as_typed(text, compile_with_gaps).unfinished is unfinished
 
 
 @pytest.mark.parametrize("text", ["x " * 50_000, "(" * 10_000, "-" * 10_000, '"' * 9_999, "a or " * 20_000, "\x00" * 5000])
 def test_filters_of_any_length_are_read_or_refused(text: str) -> None:
-    read_filter(text)
+    as_typed(text, compile_with_gaps)
     narrowed(text, "device:a")
 
 

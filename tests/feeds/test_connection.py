@@ -20,7 +20,7 @@ from fleetview.feeds.backoff import backoff_s
 from fleetview.feeds.mqtt import Connection, ReceivedFleet
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, Session, TlsFiles, open_session
-from fleetview_agent.wire import Address, Channel, State, Topics, WireError
+from fleetview_agent.wire import Address, Channel, Message, State, Topics, WireError, decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -304,3 +304,28 @@ def test_nothing_that_a_broker_sends_raises(topic: str | bytes, payload: bytes, 
         assert all((message.body is None) == (payload == b"") for message in received)
 
     asyncio.run(receive())
+
+
+async def test_devices_that_are_not_wanted_are_not_even_decoded(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+
+    def counted(channel: Channel, payload: bytes) -> Message:
+        decoded.append(payload)
+        return decode(channel, payload)
+
+    monkeypatch.setattr("fleetview.feeds.mqtt.decode", counted)
+    asked: list[Address] = []
+
+    def wanted(address: Address) -> bool:
+        asked.append(address)
+        return address.device == "gw-1"
+
+    async with watching(broker.url, wanted=wanted) as watched, publisher(broker.url) as session:
+        await until(lambda: watched.is_up)
+        for name in ("gw-2", "gw-1", "gw-2", "gw-1"):
+            topic = Topics().device(Address("acme", "plant-7", name), Channel.STATE)
+            await session.publish(topic, ONLINE)
+        await until(lambda: len(watched.received) == 2)
+        assert {received.address.device for received in watched.received} == {"gw-1"}
+        assert (len(decoded), len(asked)) == (2, 2)
+        assert watched.connection.counts.unknown_topics == 0

@@ -49,21 +49,6 @@ def compile_with_gaps(text: str) -> LogFilter:
     return LogFilter(compile_logs(text).test, gap_filter(text))
 
 
-def read_filter(text: str) -> tuple[LogFilter | None, str | None]:
-    """The filter that a text means, and what is wrong with the text.
-
-    Of a text that cannot be read, what stands before the mistake stays in force: a field's name that is half typed must not
-    empty the screen.
-    """
-    if not text.strip():
-        return None, None
-    try:
-        return compile_with_gaps(text), None
-    except QueryError as err:
-        before, _ = read_filter(text[: err.position].rpartition(" ")[0])
-        return before, str(err)
-
-
 def narrowed(text: str, part: str) -> str:
     """The filter and this part, too; the part alone when the text is no filter."""
     from fleetview.core.query.parse import parse  # noqa: PLC0415 (nobody pays for a language that is not spoken)

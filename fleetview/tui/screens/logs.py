@@ -15,7 +15,8 @@ from textual.binding import BindingType
 from fleetview.core.logfind import Find
 from fleetview.core.logview import Question, everything
 from fleetview.core.query import QueryError
-from fleetview.core.query.gaps import LogFilter, comparison, compile_with_gaps, narrowed, read_filter
+from fleetview.core.query.gaps import LogFilter, comparison, compile_with_gaps, narrowed
+from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorted_rows import bit
 from fleetview.core.times import parse_when
@@ -150,8 +151,9 @@ class LogScreen(View):
         self._draw_around()
 
     def on_filter_line_edited(self, event: FilterLine.Edited) -> None:
-        self._filter, problem = read_filter(event.text)
-        self.query_one(FilterLine).complain(problem)
+        typed = as_typed(event.text, compile_with_gaps)
+        self._filter = typed.meaning
+        self.query_one(FilterLine).complain(typed.problem, unfinished=typed.unfinished)
         self._ask()
 
     def on_filter_line_done(self) -> None:
