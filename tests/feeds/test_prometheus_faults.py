@@ -21,7 +21,8 @@ from support.wait import until
 
 from fleetview.access import Access
 from fleetview.core.servers import Health, Verdict
-from fleetview.feeds.asking import Asking, Told
+from fleetview.feeds import asking
+from fleetview.feeds.asking import Told
 from fleetview.feeds.lanes import BusyError, Lanes
 from fleetview.feeds.prometheus import Prometheus
 from fleetview.feeds.web import AskError
@@ -375,7 +376,4 @@ def test_a_thread_that_hangs_does_not_hold_up_quitting() -> None:
 
 
 def test_asking_has_one_deadline_below_five_seconds() -> None:
-    assert Asking.ask.__kwdefaults__ == {"twice": True}
-    from fleetview.feeds import asking
-
     assert asking.TIMEOUT_S + asking._GRACE_S < 5

@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from support.programs import free_port, require
 from support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+_ATTEMPTS = 5
 
 
 @dataclass
@@ -86,14 +91,22 @@ def serving(status: int, body: Any, headers: dict[str, str] | None = None) -> co
 
 
 @contextlib.contextmanager
-def _running(command: list[str], ready: Callable[[], bool]) -> Iterator[None]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until(lambda: process.poll() is not None or ready(), 40)
-            assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-            yield
-        finally:
-            process.kill()
+def _running(command: Callable[[int], list[str]], ready: Callable[[int], bool], log: Path) -> Iterator[int]:
+    """The port of a program once it is ready; with another one when somebody took it before the program could."""
+    for _ in range(_ATTEMPTS):
+        port = free_port()
+        with (
+            log.open("ab") as out,
+            subprocess.Popen(command(port), stdin=subprocess.DEVNULL, stdout=out, stderr=out) as process,
+        ):
+            try:
+                wait_until(lambda: process.poll() is not None or ready(port), 40)  # noqa: B023 (called here only)
+                if process.poll() is None:
+                    yield port
+                    return
+            finally:
+                process.kill()
+    pytest.fail(f"it did not start: {log.read_text(errors='replace')[-4000:]}")
 
 
 def _answers(url: str) -> bool:
@@ -117,60 +130,68 @@ def prometheus(
     folder: Path, *, prefix: str = "", config: str = "scrape_configs: []\n", web: str | None = None, scheme: str = "http"
 ) -> Iterator[str]:
     """A real Prometheus; `web` is its file for TLS and basic authentication."""
-    program, port = require("prometheus"), free_port()
-    (folder / "prometheus.yml").write_text(config)
-    command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'prometheus'}"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", f"--web.route-prefix={prefix or '/'}"]
-    url = f"{scheme}://127.0.0.1:{port}{prefix}"
+    program, file = require("prometheus"), folder / "prometheus.yml"
+    file.write_text(config)
+    command = [
+        program,
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.route-prefix={prefix or '/'}",
+    ]
     if web is not None:
         (folder / "web.yml").write_text(web)
         command.append(f"--web.config.file={folder / 'web.yml'}")
-    ready = (lambda: _answers(f"{url}/-/ready")) if web is None else (lambda: _listens(port))
-    with _running(command, ready):
-        yield url
+
+    def ready(port: int) -> bool:
+        return _answers(f"http://127.0.0.1:{port}{prefix}/-/ready") if web is None else _listens(port)
+
+    with _running(
+        lambda port: [*command, f"--web.listen-address=127.0.0.1:{port}"], ready, folder / "prometheus.log"
+    ) as port:
+        yield f"{scheme}://127.0.0.1:{port}{prefix}"
 
 
 @contextlib.contextmanager
 def alertmanager(folder: Path, config: str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n") -> Iterator[str]:
     """A real Alertmanager, behind a path prefix."""
-    program, port = require("prometheus-alertmanager"), free_port()
-    (folder / "alertmanager.yml").write_text(config)
-    command = [program, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'alertmanager'}"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", "--web.route-prefix=/am", "--cluster.listen-address="]
-    url = f"http://127.0.0.1:{port}/am"
-    with _running(command, lambda: _answers(f"{url}/-/ready")):
-        yield url
+    program, file = require("prometheus-alertmanager"), folder / "alertmanager.yml"
+    file.write_text(config)
+    command = [program, f"--config.file={file}", f"--storage.path={folder / 'alertmanager'}"]
+    command += ["--web.route-prefix=/am", "--cluster.listen-address="]
+    with _running(
+        lambda port: [*command, f"--web.listen-address=127.0.0.1:{port}"],
+        lambda port: _answers(f"http://127.0.0.1:{port}/am/-/ready"),
+        folder / "alertmanager.log",
+    ) as port:
+        yield f"http://127.0.0.1:{port}/am"
 
 
 @contextlib.contextmanager
 def victoria_metrics(folder: Path) -> Iterator[str]:
     """A real VictoriaMetrics."""
-    program, port = require("victoria-metrics"), free_port()
-    command = [program, f"-storageDataPath={folder / 'victoria'}", f"-httpListenAddr=127.0.0.1:{port}"]
-    command += ["-search.latencyOffset=0s"]
-    url = f"http://127.0.0.1:{port}"
-    with _running(command, lambda: _answers(f"{url}/health")):
-        yield url
+    command = [require("victoria-metrics"), f"-storageDataPath={folder / 'victoria'}", "-search.latencyOffset=0s"]
+    with _running(
+        lambda port: [*command, f"-httpListenAddr=127.0.0.1:{port}"],
+        lambda port: _answers(f"http://127.0.0.1:{port}/health"),
+        folder / "victoria.log",
+    ) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
 def vmalert(folder: Path, datasource: str) -> Iterator[str]:
     """What evaluates the rules of VictoriaMetrics; one fires."""
-    program, port = require("vmalert"), free_port()
-    (folder / "vmalert.yml").write_text(
+    program, file = require("vmalert"), folder / "vmalert.yml"
+    file.write_text(
         "groups: [{name: g, interval: 1s, rules: [{alert: Hot, expr: 'vector(0.97) > 0.9', labels: {device: gw-1}}]}]\n"
     )
-    command = [
-        program,
-        f"-rule={folder / 'vmalert.yml'}",
-        f"-datasource.url={datasource}",
-        f"-httpListenAddr=127.0.0.1:{port}",
-    ]
-    url = f"http://127.0.0.1:{port}"
+    command = [program, f"-rule={file}", f"-datasource.url={datasource}", "-notifier.url=http://127.0.0.1:9"]
     with _running(
-        [*command, "-notifier.url=http://127.0.0.1:9"], lambda: "firing" in json.dumps(_asked(f"{url}/api/v1/rules"))
-    ):
-        yield url
+        lambda port: [*command, f"-httpListenAddr=127.0.0.1:{port}"],
+        lambda port: "firing" in json.dumps(_asked(f"http://127.0.0.1:{port}/api/v1/rules")),
+        folder / "vmalert.log",
+    ) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _asked(url: str) -> Any:
