@@ -11,7 +11,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from fleetview import configfile, paths
-from fleetview.configfile import ConfigError, ContextTable, nearest
+from fleetview.access import Access, access
+from fleetview.configfile import AccessTable, AlertLabelsTable, ConfigError, ContextTable, nearest
+from fleetview.core.alerts import Places
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Topics
@@ -19,6 +21,8 @@ from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Topics
 __all__ = ["ConfigError", "Context", "Display", "Flags", "Link", "Scope", "masked", "resolve", "resolve_display"]
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
+DEFAULT_SCRAPE_INTERVAL_S = 15.0
+LEAST_LOG_BYTES, MOST_LOG_BYTES = 10**6, 10**12
 _PASSWORD = re.compile(r"(//[^:/@\s]*):[^\s]*@")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
@@ -60,6 +64,7 @@ class Flags:
     ascii: bool | None = None
     link: str | None = None
     no_mouse: bool | None = None
+    log_bytes: str | None = None
 
     def over(self, other: Flags) -> Flags:
         """These flags where they say something, the other's where they do not."""
@@ -96,13 +101,21 @@ class Context:
     broker: BrokerUrl
     tls: TlsFiles | None
     """None when the link is not encrypted."""
-    prometheus: str | None = None
-    alertmanager: str | None = None
+    prometheus: str | None = field(default=None, repr=False)
+    alertmanager: str | None = field(default=None, repr=False)
     history: str | None = field(default=None, repr=False)
+    prometheus_access: Access | None = None
+    """None when there is no Prometheus; so is the next one."""
+    alertmanager_access: Access | None = None
+    scrape_interval_s: float = DEFAULT_SCRAPE_INTERVAL_S
+    places: Places = field(default_factory=Places)
+    """Which labels of an alert say where it belongs."""
     scope: Scope = EVERYTHING
     read_only: bool = False
     root: str = DEFAULT_ROOT
     display: Display = field(default_factory=Display)
+    log_bytes: int | None = None
+    """Memory for log records; None for the default."""
     unused_files: tuple[str, ...] = ()
     """TLS settings that were given although the link is not encrypted, such as `cafile`."""
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -193,13 +206,18 @@ class _Resolution:
             broker=broker,
             tls=TlsFiles(**files) if broker.encrypted else None,
             unused_files=() if broker.encrypted else tuple(name for name, path in files.items() if path is not None),
-            prometheus=self._setting("prometheus", _web_url, None),
-            alertmanager=self._setting("alertmanager", _web_url, None),
+            prometheus=(prometheus := self._setting("prometheus", _web_url, None)),
+            alertmanager=(alertmanager := self._setting("alertmanager", _web_url, None)),
+            prometheus_access=self._access("prometheus", prometheus, self._table.prometheus_access),
+            alertmanager_access=self._access("alertmanager", alertmanager, self._table.alertmanager_access),
+            scrape_interval_s=self._scrape_interval(),
+            places=_places(self._table.alert_labels),
             history=self._setting("history", _database_url, None),
             scope=self._setting("scope", _scope, EVERYTHING),
             read_only=self._setting("read_only", _boolean, default=False),
             root=self._setting("root", _root, DEFAULT_ROOT),
             display=self._display(),
+            log_bytes=self._setting("log_bytes", _size, None),
             origins=self._origins,
         )
         if self._problems:
@@ -226,6 +244,36 @@ class _Resolution:
         if over_ssh and self._origins["link"] == "default":
             self._origins["link"] = "SSH_CONNECTION"
         return found
+
+    def _access(self, service: str, url: str | None, table: AccessTable | None) -> Access | None:
+        if url is None:
+            return None
+        where = f"{self._path}: contexts.{self._name}.{service}_access"
+        said = {}
+        for name in AccessTable.model_fields:
+            variable = f"FLEETVIEW_{service.upper()}_{name.upper()}"
+            if name != "headers" and self._environ.get(variable):
+                said[name] = self._environ[variable]
+                self._origins[f"{service}_access.{name}"] = variable
+            elif table is not None and getattr(table, name) is not None:
+                self._origins[f"{service}_access.{name}"] = f"{where}.{name}"
+        written = AccessTable() if table is None else table
+        try:
+            return access(url, written.model_copy(update=said), self._path.parent)
+        except ValueError as err:
+            self._problems.append(f"{where}: {err}")
+            return None
+
+    def _scrape_interval(self) -> float:
+        found = self._table.scrape_interval_s
+        for name in ("scrape_interval_s", "alert_labels"):
+            if getattr(self._table, name) is not None:
+                self._origins[name] = f"{self._path}: contexts.{self._name}.{name}"
+        if found is not None and not found > 0:
+            self._problems.append(
+                f"{self._path}: contexts.{self._name}.scrape_interval_s: more than 0 expected, not {found}"
+            )
+        return found or DEFAULT_SCRAPE_INTERVAL_S
 
     def _setting(self, name: str, parse: Callable[[_Value], T], default: T) -> T:
         value = self._written(name)
@@ -274,6 +322,17 @@ def _boolean(value: _Value) -> bool:
     return value.raw.lower() in _TRUE
 
 
+def _size(value: _Value) -> int | None:
+    from fleetview.core.query.values import size_bytes  # noqa: PLC0415 (most never say a size)
+
+    text = str(value.raw)
+    found = size_bytes(text)
+    if found is None or not LEAST_LOG_BYTES <= found <= MOST_LOG_BYTES:
+        msg = f"{text!r} is not a size between 1MB and 1TB, such as 256MB"
+        raise ValueError(msg)
+    return int(found)
+
+
 def _path(value: _Value) -> Path | None:
     return value.folder / Path(str(value.raw)).expanduser()
 
@@ -312,6 +371,11 @@ def _scope(value: _Value) -> Scope:
         msg = f"{text!r} is not a scope of the form TENANT or TENANT/SITE: {err}"
         raise ValueError(msg) from None
     return Scope(tenant, site if slash else None)
+
+
+def _places(table: AlertLabelsTable | None) -> Places:
+    said = {} if table is None else table.model_dump(exclude_none=True)
+    return Places(**said)
 
 
 def _root(value: _Value) -> str:

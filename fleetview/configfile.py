@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
@@ -44,6 +44,42 @@ class _Display(_Table):
     """Leave the mouse to the terminal, which can then select and copy."""
 
 
+class AccessTable(_Table):
+    """How to be let in by a web server. Each text may also stand in the environment, as FLEETVIEW_PROMETHEUS_TOKEN."""
+
+    user: str | None = None
+    """User for basic authentication; may also stand in the URL."""
+    password: str | None = None
+    """Its password."""
+    password_file: str | None = None
+    """A file that holds it."""
+    token: str | None = None
+    """Bearer token."""
+    token_file: str | None = None
+    """A file that holds it; read anew each time."""
+    token_command: str | None = None
+    """A program, with its arguments, that prints it."""
+    headers: dict[str, str] | None = None
+    """Sent with each request, such as X-Scope-OrgID."""
+    cafile: str | None = None
+    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
+    cert: str | None = None
+    """Our client certificate, PEM."""
+    key: str | None = None
+    """The key of our client certificate, PEM; when it is not in the same file."""
+
+
+class AlertLabelsTable(_Table):
+    """Which labels of an alert say where it belongs."""
+
+    tenant: str | None = None
+    """Default: tenant."""
+    site: str | None = None
+    """Default: site."""
+    device: str | None = None
+    """Holds a device id or a whole address. Default: device."""
+
+
 class ContextTable(_Display):
     """One fleet: where its servers are, and how to be let in."""
 
@@ -59,6 +95,14 @@ class ContextTable(_Display):
     """URL of Prometheus or what speaks like it, with its path prefix."""
     alertmanager: str | None = None
     """URL of Alertmanager, with its path prefix."""
+    prometheus_access: AccessTable | None = None
+    """How Prometheus lets us in."""
+    alertmanager_access: AccessTable | None = None
+    """How Alertmanager lets us in; what is said for Prometheus is not sent to it."""
+    scrape_interval_s: float | None = None
+    """How often Prometheus asks a device: no picture has finer steps. Default: 15."""
+    alert_labels: AlertLabelsTable | None = None
+    """Which labels of an alert say where it belongs."""
     history: str | None = None
     """Database URL of the recorded history, such as sqlite:///history.db."""
     scope: str | None = None
@@ -67,6 +111,8 @@ class ContextTable(_Display):
     """Hide everything that changes the world."""
     root: str | None = None
     """The first levels of the fleet's topics. Default: fleet/v1."""
+    log_bytes: str | None = None
+    """Memory for log records, such as 256MB. Default: 64MiB."""
 
 
 class ConfigFile(_Display):
@@ -129,6 +175,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(choices)}" if choices else ""
 
 
+def _table_at(place: Sequence[str]) -> type[_Table]:
+    """The shape of the table that stands there."""
+    match place:
+        case [_, _, "prometheus_access" | "alertmanager_access"]:
+            return AccessTable
+        case [_, _, "alert_labels"]:
+            return AlertLabelsTable
+        case [_, *_]:
+            return ContextTable
+        case _:
+            return ConfigFile
+
+
 _TABLES = {
     "contexts": "a table of contexts, such as [contexts.plant]",
     "keys": "a table of keys by the binding's name, [keys]",
@@ -140,15 +199,17 @@ def _in_words(error: ErrorDetails) -> str:
     place = [str(part) for part in error["loc"]]
     where = ".".join(place)
     if error["type"] == "extra_forbidden":
-        table = ContextTable if len(place) > 1 else ConfigFile
+        table = _table_at(place[:-1])
         return f"{where}: unknown key {place[-1]!r}{nearest(place[-1], table.model_fields)}"
     expected = {
         "string_type": "a text in quotes",
         "bool_type": "true or false",
+        "float_type": "a number",
         "model_type": "a table",
         "dict_type": _TABLES.get(where, "a table"),
     }.get(error["type"], error["msg"])
-    return f"{where}: {expected} expected, not {_shown(error['input'])}"
+    secret = place[-1] in {"token", "password"} or "headers" in place
+    return f"{where}: {expected} expected" + ("" if secret else f", not {_shown(error['input'])}")
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 (whatever TOML can hold)

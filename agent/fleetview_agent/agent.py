@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Literal, TextIO
 
 from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
@@ -22,10 +22,12 @@ from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
 from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
+from fleetview_agent.modules.output import Sink
 from fleetview_agent.mqtt import Session
 from fleetview_agent.ship import Shipper
 from fleetview_agent.spool import MemorySpool, Record, Spool
 from fleetview_agent.store import Status, Store, boot_id
+from fleetview_agent.supervisor import Supervisor
 from fleetview_agent.tail import Tail
 from fleetview_agent.wire import (
     AgentInfo,
@@ -34,7 +36,6 @@ from fleetview_agent.wire import (
     Channel,
     Heartbeat,
     LinkInfo,
-    ModuleInfo,
     SpoolInfo,
     Topics,
     encode,
@@ -46,6 +47,9 @@ _log = logging.getLogger(__name__)
 
 JITTER = 0.1
 """Of the heartbeat interval, either way."""
+NEWS_SPACING_S = 0.5
+"""Between a heartbeat and one that is sent early because a module has changed its state: within a second that is seen, and a
+module that is restarted all the time makes no flood."""
 LOOK_INTERVAL_S = 0.5
 """Between two looks at the log files; with `ship.LINGER_S` a line is on its way within a second."""
 SAVE_INTERVAL_S = 10.0
@@ -78,9 +82,17 @@ class Agent:
             config.logs.files,
             self._intake,
             clock=time.monotonic,
-            now_ms=lambda: time.time_ns() // 1_000_000,
+            now_ms=_now_ms,
             saved=store.positions(),
             hold=lambda: self.spool.nearly_full,
+        )
+        self._modules_changed = asyncio.Event()
+        self._supervisor = Supervisor(
+            config.module_specs,
+            session=self.session,
+            sink=Sink(self._intake.take, lambda: self.spool.nearly_full, time.monotonic, _now_ms),
+            rng=self._rng,
+            on_change=self._modules_changed.set,
         )
         self._seq = 0
         self._dropped_before = 0
@@ -97,6 +109,7 @@ class Agent:
             asyncio.create_task(self._shipper.run(), name="shipper"),
             asyncio.create_task(self._beat(), name="heartbeats"),
             asyncio.create_task(self._report_status(), name="status"),
+            asyncio.create_task(self._supervisor.run(), name="modules"),
         }
         if self._config.logs.files:
             tasks.add(asyncio.create_task(self._follow_logs(), name="logs"))
@@ -125,17 +138,21 @@ class Agent:
         _log.info("agent started", extra=extra)
         if self._store.problem is not None:
             _log.error(self._store.problem)
-        if config.modules:
-            words = "modules are configured, but this version of the agent runs none"
-            _log.warning(words, extra={"modules": config.modules})
+        built_in = [name for name, spec in config.module_specs.items() if spec.command is None]
+        if built_in:
+            words = "built-in modules are configured, but this version of the agent runs none"
+            _log.warning(words, extra={"modules": built_in})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
 
     async def _stop(self, link: asyncio.Task[None], reason: str) -> None:
         _log.info("agent is stopping", extra={"reason": reason})
+        await self._supervisor.stop()
         if self._config.logs.files:
             self._tail.look()
         if isinstance(self.link.state, Up):
+            if self._config.module_specs:  # the last heartbeat stays with the broker, and must not say that they run
+                self._send_heartbeat(self.link.state.session)
             with contextlib.suppress(TimeoutError):  # what is not gone by then goes with the memory; files are read again
                 async with asyncio.timeout(DRAIN_S):
                     await self._shipper.drained()
@@ -161,7 +178,7 @@ class Agent:
             agent=AgentInfo(version=__version__),
             deployment=config.deployment,
             host=host_info(),
-            modules=list(config.modules),
+            modules=list(config.module_specs),
             labels=dict(config.labels),
         )
         if (certificate := self._certificate()) is not None:
@@ -181,18 +198,31 @@ class Agent:
     # Heartbeats
 
     async def _beat(self) -> None:
-        """A heartbeat on every connection, at once and then at each interval.
+        """A heartbeat on every connection, at once, then at each interval, and whenever a module has changed its state.
 
         None is kept for later while there is no link: old vitals are worth nothing. Only those that were handed to a
         connection have a number, so that a gap in the numbers is a heartbeat that was lost on the way.
         """
         while True:
             session = await self.link.up()
+            self._modules_changed.clear()
             self._send_heartbeat(session)
             interval_s = self._config.heartbeat_interval * self._rng.uniform(1 - JITTER, 1 + JITTER)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval_s):
-                    await self.link.up(other_than=session)
+            spacing_s = min(NEWS_SPACING_S, interval_s)
+            if not await self._another_session(session, spacing_s):
+                await self._another_session(session, interval_s - spacing_s, or_news=True)
+
+    async def _another_session(self, session: Session, timeout_s: float, *, or_news: bool = False) -> bool:
+        """Wait so long, or until there is another connection than this one, or else news of a module; whether there was."""
+        waiting = {asyncio.create_task(self.link.up(other_than=session), name="next session")}
+        events = {asyncio.create_task(self._modules_changed.wait(), name="news of modules")} if or_news else set()
+        tasks: set[asyncio.Task[Session] | asyncio.Task[Literal[True]]] = {*waiting, *events}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return bool(done)
 
     def _send_heartbeat(self, session: Session) -> None:
         payload = encode(self.heartbeat())
@@ -206,7 +236,7 @@ class Agent:
 
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of this moment."""
-        resources, modules, depth = self._vitals.resources(), self._modules(), self.spool.depth()
+        resources, modules, depth = self._vitals.resources(), list(self._supervisor.infos()), self.spool.depth()
         evidence = Evidence(
             resources,
             modules,
@@ -228,7 +258,7 @@ class Agent:
             reasons=reasons,
             resources=resources,
             modules=modules,
-            metrics=dict(self._vitals.own()),
+            metrics=self._metrics(),
             logs=self._intake.counts(),
             spool=SpoolInfo(records=depth.records, bytes=depth.bytes, oldest_s=oldest_s, dropped=depth.dropped),
             link=LinkInfo(rtt_ms=self.link.rtt_ms, reconnects=self.link.reconnects),
@@ -237,10 +267,11 @@ class Agent:
             heartbeat.release = self._config.release
         return heartbeat
 
-    def _modules(self) -> list[ModuleInfo]:
-        """The configured modules. None of them is run by this version, and that is said; it is no fault of the device."""
-        reason = f"fleetview-agent {__version__} runs no modules"
-        return [ModuleInfo(name=name, state="stopped", reason=reason) for name in self._config.modules]
+    def _metrics(self) -> dict[str, float | None]:
+        figures: dict[str, float | None] = dict(self._vitals.own())
+        if self._config.module_specs:
+            figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
+        return figures
 
     # Logs
 
@@ -297,6 +328,10 @@ class _NotifyingIntake(journal.Intake):
         if self.shipper is not None:
             self.shipper.notify()
         return last
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _now() -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 from fleetview_agent.certificate import read_certificate
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
+from fleetview_agent.modules.process import SpawnError, startable
 from fleetview_agent.mqtt import open_session
 from fleetview_agent.wire import Channel, Topics
 
@@ -37,6 +38,8 @@ async def answers(config: AgentConfig) -> AsyncIterator[Answer]:
     for answer in _certificate(config):
         yield answer
     for answer in _log_files(config):
+        yield answer
+    for answer in _modules(config):
         yield answer
     yield await _broker(config)
 
@@ -85,6 +88,19 @@ def _log_files(config: AgentConfig) -> list[Answer]:
             found.append(Answer("ok", "log file", f"{entry.path}: {len(paths)} found"))
         else:
             found.append(Answer("warning", "log file", f"{entry.path}: nothing there yet"))
+    return found
+
+
+def _modules(config: AgentConfig) -> list[Answer]:
+    found: list[Answer] = []
+    for name, spec in config.module_specs.items():
+        try:
+            program = startable(spec)
+        except SpawnError as err:
+            found.append(Answer("error", "module", f"{name}: {err}"))
+        else:
+            words = f"{name}: {program}" if program else f"{name} is built in, and this version runs none of those"
+            found.append(Answer("ok" if program else "warning", "module", words))
     return found
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from fleetview_agent.configvalues import File, Name, Table, Text
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
+from fleetview_agent.modules.spec import Modules, ModuleSpec, by_name
 from fleetview_agent.wire import DEFAULT_ROOT, Address, Topics
 
 SYSTEM_STORE = "system"
 """As `tls_ca`: trust the authorities that the system trusts, instead of a file."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_NAME_WORDS = "1 to 64 letters, digits, '.', '_' or '-' expected, beginning with a letter or digit"
-
-
-def _name(value: str) -> str:
-    if _NAME.fullmatch(value) is None:
-        raise ValueError(_NAME_WORDS)
-    return value
 
 
 def _broker(value: str) -> str:
@@ -38,33 +30,11 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) and value.upper() in get_args(LogLevel) else value
 
 
-def _all_different(names: list[str]) -> list[str]:
-    for name in names:
-        if names.count(name) > 1:
-            msg = f"{name!r} stands there twice"
-            raise ValueError(msg)
-    return names
-
-
-def _not_empty(value: str) -> str:
-    if not value:
-        msg = "a text expected that is not empty"
-        raise ValueError(msg)
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, AfterValidator(_not_empty)]
-File = Annotated[Path, Field(strict=False)]
 LogLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 Deployment = Literal["static", "container", "function"]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class LogFile(_Table):
+class LogFile(Table):
     """Files of an application whose lines are shipped."""
 
     path: Text
@@ -73,13 +43,13 @@ class LogFile(_Table):
     """For lines that name none. None: the file's name without its ending."""
 
 
-class Logs(_Table):
+class Logs(Table):
     """Which logs are shipped beside the agent's own."""
 
-    files: list[LogFile] = []
+    files: list[LogFile] = Field(default_factory=list)
 
 
-class AgentConfig(_Table):
+class AgentConfig(Table):
     """Every key of the configuration."""
 
     agent_id: Name
@@ -95,8 +65,9 @@ class AgentConfig(_Table):
     """`configload` puts ca.crt beside `tls_cert` here. None or `system`: the authorities that the system trusts."""
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=7 * 86400, allow_inf_nan=False)] = 30
     """In seconds."""
-    modules: Annotated[list[Name], AfterValidator(_all_different)] = []
-    labels: dict[Text, str] = {}
+    modules: Modules = Field(default_factory=list)
+    """Names, or a table for each."""
+    labels: dict[Text, str] = Field(default_factory=dict)
     logs: Logs = Logs()
     state_dir: File | None = None
     """Each agent keeps to a folder of its id in it. `configload` puts the system's or the user's folder for state here."""
@@ -111,6 +82,11 @@ class AgentConfig(_Table):
     def address(self) -> Address:
         """The device."""
         return Address(self.tenant, self.site, self.agent_id)
+
+    @property
+    def module_specs(self) -> Mapping[str, ModuleSpec]:
+        """The modules by name, whichever way they are written."""
+        return by_name(self.modules)
 
     @property
     def broker(self) -> BrokerUrl:

@@ -7,7 +7,6 @@ field should not need a second try.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -16,33 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from fleetview_agent.certificate import read_certificate
-from fleetview_agent.config import FILE_KEYS, KEYS, SYSTEM_STORE, AgentConfig, Deployment, LogFile, Logs
+from fleetview_agent.config import FILE_KEYS, KEYS, SYSTEM_STORE, AgentConfig, Deployment
 from fleetview_agent.configfile import ConfigSyntaxError, parse
+from fleetview_agent.configwords import ENVIRONMENT_PREFIX, Problem, nearest, problem_of, shown, unknown
+from fleetview_agent.modules.order import flaws
 
-ENVIRONMENT_PREFIX = "FLEETVIEW_AGENT_"
 CONFIG_VARIABLE = "FLEETVIEW_AGENT_CONFIG"
 SYSTEM_CONFIG = Path("/etc/fleetview-agent/agent.toml")
 
-_SHOWN = 120
 _KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT)(_.*)?")
 """Kubernetes sets FLEETVIEW_AGENT_SERVICE_HOST and the like in every container beside a service called fleetview-agent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with a configuration."""
-
-    place: str
-    """The file, the environment variable or the flag."""
-    key: str
-    """With dots and indices (`logs.files[0].path`); empty when the file as a whole is meant."""
-    words: str
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, self.key, self.words) if part)
 
 
 class ConfigError(Exception):
@@ -63,7 +48,7 @@ class Loaded:
 
     def lines(self) -> list[str]:
         """The effective values for a person to read, passwords masked."""
-        return [f"{key} = {_shown(key, getattr(self.config, key))}    # {self.origins[key]}" for key in KEYS]
+        return [f"{key} = {shown(key, getattr(self.config, key))}    # {self.origins[key]}" for key in KEYS]
 
 
 def default_state_dir(environ: Mapping[str, str], *, root: bool) -> Path:
@@ -108,9 +93,9 @@ def load(
     try:
         config = AgentConfig.model_validate(values)
     except ValidationError as err:
-        raise ConfigError(problems + [_problem(dict(details), origins, path) for details in err.errors()]) from None
+        raise ConfigError(problems + [problem_of(dict(details), origins, path) for details in err.errors()]) from None
     if not problems:
-        problems += _certificate_problems(config, origins)
+        problems += [*_module_problems(config, origins), *_certificate_problems(config, origins)]
     if problems:
         raise ConfigError(problems)
     return Loaded(config, origins)
@@ -141,7 +126,7 @@ def _read_file(path: Path, values: dict[str, Any], origins: dict[str, str], prob
         raise ConfigError([Problem(place, "", str(err))]) from None
     for key, value in table.items():
         if key not in KEYS:
-            problems.append(Problem(place, key, _unknown(key, value, KEYS)))
+            problems.append(Problem(place, key, unknown(key, value, KEYS)))
             continue
         values[key] = _beside(path, key, value)
         origins[key] = f"file {place}"
@@ -153,7 +138,32 @@ def _beside(path: Path, key: str, value: Any) -> Any:  # noqa: ANN401  (what a f
         return str(path.parent / value)
     if key == "logs" and isinstance(value, dict) and isinstance(value.get("files"), list):
         return {**value, "files": [_log_file_beside(path, entry) for entry in value["files"]]}
+    if key == "modules" and isinstance(value, dict):
+        return {name: _module_beside(path, table) for name, table in value.items()}
     return value
+
+
+def _module_beside(path: Path, table: Any) -> Any:  # noqa: ANN401  (as above)
+    """A module's folder, and its programs where they are named by a path: a bare name is looked up in PATH."""
+    if not isinstance(table, dict):
+        return table
+    table = dict(table)
+    for probe in ("ready", "healthy"):
+        if isinstance(table.get(probe), dict):
+            table[probe] = _with_path(path, _with_program(path, table[probe]), "file")
+    return _with_path(path, _with_program(path, table), "cwd")
+
+
+def _with_path(path: Path, table: dict[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key)
+    return {**table, key: str(path.parent / value)} if isinstance(value, str) and value else table
+
+
+def _with_program(path: Path, table: dict[str, Any]) -> dict[str, Any]:
+    command = table.get("command")
+    if isinstance(command, list) and command and isinstance(command[0], str) and "/" in command[0]:
+        return {**table, "command": [str(path.parent / command[0]), *command[1:]]}
+    return table
 
 
 def _log_file_beside(path: Path, entry: Any) -> Any:  # noqa: ANN401  (as above)
@@ -174,7 +184,7 @@ def _read_environment(
             values[key] = _from_text(key, environ[variable])
             origins[key] = f"environment {variable}"
         elif _KUBERNETES.fullmatch(rest) is None:
-            near = _nearest(key, KEYS)
+            near = nearest(key, KEYS)
             hint = f"; did you mean {ENVIRONMENT_PREFIX}{near.upper()}?" if near else f"; there are: {', '.join(KEYS)}"
             problems.append(Problem(f"environment {variable}", "", f"unknown key {key!r}{hint}"))
 
@@ -185,7 +195,7 @@ def _read_flags(flags: Sequence[str], values: dict[str, Any], origins: dict[str,
         if not equals:
             problems.append(Problem("flag --set", "", f"KEY=VALUE expected, not {flag!r}"))
         elif key not in KEYS:
-            problems.append(Problem("flag --set", key, _unknown(key, text, KEYS)))
+            problems.append(Problem("flag --set", key, unknown(key, text, KEYS)))
         else:
             values[key] = _from_text(key, text)
             origins[key] = "flag --set"
@@ -198,7 +208,7 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
             return float(text)
         except ValueError:
             return text
-    if key == "modules" and not text.lstrip().startswith("["):
+    if key == "modules" and not text.lstrip().startswith(("[", "{")):
         return [part.strip() for part in text.split(",") if part.strip()]
     if key == "labels" and not text.lstrip().startswith("{"):
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
@@ -212,79 +222,9 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
     return text
 
 
-def _nearest(key: str, known: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)), None)
-
-
-def _unknown(key: str, value: Any, known: Sequence[str]) -> str:  # noqa: ANN401  (any value can stand at an unknown key)
-    near = _nearest(key, known)
-    hint = f"did you mean {near}?" if near else f"there are: {', '.join(known)}"
-    return f"unknown key (value {_shown(key, value)}); {hint}"
-
-
-def _shown(key: str, value: Any) -> str:  # noqa: ANN401  (any value, right or wrong)
-    if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True)
-    if isinstance(value, Path):
-        value = str(value)
-    if key == "broker_url" and isinstance(value, str):
-        value = re.sub(r"(//[^:/@]*):.*@", r"\1:***@", value)
-    elif any(word in key for word in ("password", "secret", "token")):
-        value = "***"
-    text = "-" if value is None else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-_EXPECTED = {
-    "string_type": "a text",
-    "string_sub_type": "a text",
-    "path_type": "the path of a file",
-    "float_type": "a number",
-    "list_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "finite_number": "a finite number",
-}
-_TABLES: dict[tuple[str, ...], tuple[str, ...]] = {
-    (): KEYS,
-    ("logs",): tuple(Logs.model_fields),
-    ("logs", "files"): tuple(LogFile.model_fields),
-}
-
-
-def _problem(details: dict[str, Any], origins: Mapping[str, str], path: Path | None) -> Problem:
-    """One of pydantic's errors in plain words."""
-    where: tuple[str | int, ...] = details["loc"]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
-    top, leaf = str(where[0]), str(where[-1])
-    if details["type"] == "missing":
-        if len(where) > 1:
-            return Problem(origins[top].removeprefix("file "), key, "missing")
-        place = str(path) if path is not None else "configuration"
-        return Problem(place, key, f"missing: add it, or set {ENVIRONMENT_PREFIX}{top.upper()}")
-    place = origins[top].removeprefix("file ")
-    value = details["input"]
-    if details["type"] == "extra_forbidden":
-        table = tuple(str(part) for part in where[:-1] if not isinstance(part, int))
-        return Problem(place, key, _unknown(leaf, value, _TABLES[table]))
-    if top in {"broker_url", "topic_root"} and details["type"] == "value_error":
-        return Problem(place, key, _complaint(details))  # these name the value themselves
-    return Problem(place, key, f"{_complaint(details)}, not {_shown(top, value)}")
-
-
-def _complaint(details: dict[str, Any]) -> str:
-    kind, context = details["type"], details.get("ctx", {})
-    if kind in _EXPECTED:
-        return f"{_EXPECTED[kind]} expected"
-    if kind == "literal_error":
-        return f"one of {', '.join(context['expected'].split(' or '))} expected"
-    if kind == "greater_than_equal":
-        return f"at least {context['ge']:g} expected"
-    if kind == "less_than_equal":
-        return f"at most {context['le']:g} expected"
-    if kind == "value_error":
-        return str(context["error"]).rstrip(".")
-    return str(details["msg"])
+def _module_problems(config: AgentConfig, origins: Mapping[str, str]) -> list[Problem]:
+    place = origins["modules"].removeprefix("file ")
+    return [Problem(place, ".".join(filter(None, ("modules", key))), words) for key, words in flaws(config.module_specs)]
 
 
 def _certificate_problems(config: AgentConfig, origins: Mapping[str, str]) -> list[Problem]:

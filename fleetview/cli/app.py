@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetview import __version__
-from fleetview.cli import check, config, demo, device, devices, export, logs, simulate
+from fleetview.cli import alerts, check, config, demo, device, devices, export, logs, silence, simulate
 from fleetview.cli.options import Ascii, Link, NoMouse, Theme, with_connection
 from fleetview.config import ConfigError, Flags, resolve, resolve_display
 from fleetview.core.query import QueryError
@@ -40,6 +40,7 @@ def dashboard(
     link: Link = None,
     no_mouse: NoMouse = None,
     keys: Annotated[bool, typer.Option("--keys", help="Print every key, as configured, and leave.")] = False,
+    log_bytes: Annotated[str | None, typer.Option(help="Memory for log records, such as 256MB.", metavar="SIZE")] = None,
     version: Annotated[  # noqa: ARG001 (answered by its callback)
         bool | None, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
     ] = None,
@@ -52,13 +53,16 @@ def dashboard(
         return 0
     from fleetview.tui.run import run_dashboard  # noqa: PLC0415 (likewise)
 
-    return run_dashboard(resolve(Flags(theme=theme, ascii=ascii, link=link, no_mouse=no_mouse).over(flags)))
+    own = Flags(theme=theme, ascii=ascii, link=link, no_mouse=no_mouse, log_bytes=log_bytes)
+    return run_dashboard(resolve(own.over(flags)))
 
 
 app.callback(invoke_without_command=True)(with_connection(dashboard, opens_group=True))
 app.command()(with_connection(devices.devices))
 app.command()(with_connection(device.device))
 app.command()(with_connection(logs.logs))
+app.command()(with_connection(alerts.alerts))
+app.add_typer(silence.app, name="silence")
 app.command()(with_connection(export.export))
 app.command()(with_connection(check.check))
 app.add_typer(config.app, name="config")

@@ -9,7 +9,6 @@ import locale
 import os
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,13 +17,16 @@ import typer
 from fleetview.cli.snapshot import LONGEST_S, QUIET_S, listening
 from fleetview.cli.text import wants_colour
 from fleetview.config import masked, resolve
+from fleetview.core.ages import age
+from fleetview.core.servers import ALERTMANAGER, PROMETHEUS, Health
 from fleetview.feeds.states import Up
 from fleetview_agent.endpoint import LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from fleetview.config import Context, Flags
+    from fleetview.core.servers import Standing
     from fleetview.feeds.watch import FleetFeed
 
 _COLUMNS, _LINES = 80, 24
@@ -62,15 +64,10 @@ def _level(finding: Finding) -> str:
 
 
 def _findings(context: Context) -> Iterator[Finding]:
-    # The web servers are asked in threads while the broker is; both take seconds when nobody is there.
-    with ThreadPoolExecutor(2) as threads:
-        prometheus = threads.submit(_prometheus, context.prometheus)
-        alertmanager = threads.submit(_alertmanager, context.alertmanager)
-        yield _configuration(context)
-        yield from _secrecy(context)
-        yield from asyncio.run(_broker(context))
-        yield prometheus.result()
-        yield alertmanager.result()
+    yield _configuration(context)
+    yield from _secrecy(context)
+    for found in asyncio.run(_servers(context)):
+        yield from found
     yield _history(context)
     yield from _terminal()
 
@@ -95,6 +92,11 @@ def _is_local(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+async def _servers(context: Context) -> Sequence[list[Finding]]:
+    """All at once, for each takes seconds when nobody is there."""
+    return await asyncio.gather(_broker(context), _prometheus(context), _alertmanager(context))
 
 
 async def _broker(context: Context) -> list[Finding]:
@@ -136,22 +138,54 @@ def _roster(context: Context, feed: FleetFeed, *, complete: bool) -> Finding:
     return Finding("roster", "ok", f"{count} devices {where}{more}")
 
 
-def _prometheus(url: str | None) -> Finding:
-    if url is None:
-        return Finding("prometheus", "ok", "not configured")
-    from fleetview.feeds.probe import ask_prometheus  # noqa: PLC0415 (only for those who have one)
+async def _prometheus(context: Context) -> list[Finding]:
+    if context.prometheus_access is None:
+        return [Finding("prometheus", "ok", "not configured")]
+    from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415 (only for those who have one)
+    from fleetview.feeds.web import AskError  # noqa: PLC0415
 
-    answer = ask_prometheus(url)
-    return Finding("prometheus", "ok" if answer.ok else "error", answer.words)
+    server = Prometheus(context.prometheus_access)
+    try:
+        flavour = await server.about()
+        targets = await server.instant("count(up)")
+    except AskError as err:
+        return [Finding("prometheus", "error", f"{server.standing.word(PROMETHEUS)}: {err}")]
+    count = int(targets.series[0].last) if targets.series else 0
+    words = f"{flavour} at {server.web.where} {_is(server.standing)}, with {count} scrape targets"
+    return list(_standing("prometheus", words, server.standing))
 
 
-def _alertmanager(url: str | None) -> Finding:
-    if url is None:
-        return Finding("alertmanager", "ok", "not configured")
-    from fleetview.feeds.probe import ask_alertmanager  # noqa: PLC0415
+async def _alertmanager(context: Context) -> list[Finding]:
+    if context.alertmanager_access is None:
+        return [Finding("alertmanager", "ok", "not configured")]
+    from fleetview.feeds.alertmanager import Alertmanager  # noqa: PLC0415
+    from fleetview.feeds.web import AskError  # noqa: PLC0415
 
-    answer = ask_alertmanager(url)
-    return Finding("alertmanager", "ok" if answer.ok else "error", answer.words)
+    server = Alertmanager(context.alertmanager_access)
+    try:
+        version = await server.version()
+    except AskError as err:
+        return [Finding("alertmanager", "error", f"{server.standing.word(ALERTMANAGER)}: {err}")]
+    words = f"Alertmanager {version} at {server.web.where} {_is(server.standing)}"
+    return list(_standing("alertmanager", words, server.standing))
+
+
+def _is(standing: Standing) -> str:
+    return f"is {standing.health.value}" + (f" ({standing.words})" if standing.words else "")
+
+
+def _standing(subject: str, words: str, standing: Standing) -> Iterator[Finding]:
+    """A server that answers: whether all of it, and by which clock."""
+    if standing.warnings and standing.health is not Health.PARTIAL:  # else they stand in its words
+        words += f"; it warns: {'; '.join(standing.warnings)}"
+    good = standing.health is Health.UP and not standing.warnings
+    yield Finding(subject, "ok" if good else "warning", words)
+    if standing.clock_skew_s is not None:
+        side = "ahead of" if standing.clock_skew_s > 0 else "behind"
+        off = (
+            f"its clock is {age(abs(standing.clock_skew_s))} {side} ours: one of them needs NTP, and ages are wrong by that"
+        )
+        yield Finding(subject, "warning", off)
 
 
 def _history(context: Context) -> Finding:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleetview import configfile, paths
+from fleetview.access import SECRETS
 from fleetview.cli.options import with_connection
 from fleetview.cli.text import aligned
 from fleetview.config import masked, resolve
 
 if TYPE_CHECKING:
+    from fleetview.access import Access
     from fleetview.config import Context, Flags
 
 app = typer.Typer(help="Where the configuration stands, what it comes to, and its schema.", no_args_is_help=True)
@@ -55,7 +58,11 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
     for name in ("prometheus", "alertmanager", "history"):
         url = getattr(context, name)
         found[name] = None if url is None else masked(url)
+    for name in ("prometheus_access", "alertmanager_access"):
+        found |= {f"{name}.{key}": value for key, value in _access(getattr(context, name)).items()}
     return found | {
+        "scrape_interval_s": str(context.scrape_interval_s),
+        "alert_labels": ", ".join(f"{name}: {label}" for name, label in asdict(context.places).items()),
         "scope": str(context.scope),
         "read_only": context.read_only,
         "root": context.root,
@@ -63,7 +70,23 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
         "ascii": context.display.ascii,
         "link": context.display.link,
         "no_mouse": context.display.no_mouse,
+        "log_bytes": None if context.log_bytes is None else str(context.log_bytes),
     }
+
+
+def _access(access: Access | None) -> dict[str, str]:
+    """What is set of it. A token's command is shown by its program, for secrets stand in arguments too."""
+    if access is None:
+        return {}
+    found = {"user": access.user, "password_file": access.password_file, "token_file": access.token_file}
+    found |= {"cafile": access.files.cafile, "cert": access.files.cert, "key": access.files.key}
+    shown = {name: str(value) for name, value in found.items() if value is not None}
+    shown |= {name: "***" for name in SECRETS if getattr(access, name) is not None}
+    if access.token_command is not None:
+        shown["token_command"] = f"{access.token_command.split(maxsplit=1)[0]} ..."
+    if access.headers:
+        shown["headers"] = ", ".join(f"{name}: ***" for name in access.headers)
+    return shown
 
 
 def _text(value: str | bool | None) -> str:

@@ -13,16 +13,18 @@ from types import NoneType
 from typing import Any
 
 from fleetview.core import inventory
-from fleetview.core.device import NO_VITALS, Claim, Connectivity, Device, Vitals
+from fleetview.core.device import Claim, Connectivity, Device
 from fleetview.core.logbook import Logbook
 from fleetview.core.outages import Outage, Site
 from fleetview.core.payloads import pack
 from fleetview.core.presence import calm_down, count_change, grace_s, judge, sleeps_for_s
 from fleetview.core.received import Received
 from fleetview.core.roster import MAX_DEVICES, Changes, Roster
+from fleetview.core.samples import Samples
 from fleetview.core.timers import ObservedClock, Timers
 from fleetview.core.trends import Trends
 from fleetview.core.trouble import Trouble
+from fleetview.core.vitals import take_vitals
 from fleetview_agent.wire import (
     Address,
     Birth,
@@ -45,6 +47,8 @@ class Fleet:
         self.malformed = 0
         """Messages that were not valid, of all devices."""
         self.messages = 0
+        self.samples = Samples()
+        """The last hour of figures of the devices, bounded."""
         self.trends = Trends()
         """Devices in trouble over the last hour."""
         self._roster = Roster(max_devices)
@@ -153,6 +157,7 @@ class Fleet:
         """What was retained is taken away."""
         if received.channel is Channel.BIRTH:
             self._roster.remove(device)
+            self.samples.forget(device)
         elif received.channel is Channel.DESIRED:
             device.desired = None
             inventory.compare(device)
@@ -169,7 +174,7 @@ class Fleet:
     def _on_heartbeat(self, device: Device, body: Heartbeat, received: Received) -> None:
         if not self._is_current(device, body.session, received):
             if received.retained and (device.seq is None or device.seq < 0):
-                self._take_vitals(device, body, received)  # of an older session, but still the last that it reported
+                take_vitals(device, body, received, self._roster)  # of an older session, but still the last that it reported
             return
         if received.retained:
             self._on_retained_heartbeat(device, body, received)
@@ -177,7 +182,8 @@ class Fleet:
         now_obs = self._prove_alive(device, received)
         device.count_heartbeat(body.seq, self._clock.epoch)
         device.measure_clock(body.timestamp.timestamp() - received.unix_s)
-        self._take_vitals(device, body, received)
+        self.samples.take(device, body, received.unix_s)
+        take_vitals(device, body, received, self._roster)
         if not device.plainly_online:
             self._come_online(device, now_obs, received.unix_s)
 
@@ -185,42 +191,12 @@ class Fleet:
         if device.seq is not None and body.seq <= device.seq:
             return
         device.count_heartbeat(body.seq, self._clock.epoch)
-        self._take_vitals(device, body, received)
+        take_vitals(device, body, received, self._roster)
         told_unix = body.timestamp.timestamp()
         device.told_mono = received.mono_s - max(0.0, received.unix_s - told_unix)
         if not device.live:
             self._make_plausible(device, told_unix, received)
             self._rejudge(device, self._clock.observed(received.mono_s), received.unix_s)
-
-    def _take_vitals(self, device: Device, body: Heartbeat, received: Received) -> None:
-        device.heartbeat_packed = pack(received.payload)
-        found = body.resources
-        device.vitals = NO_VITALS if found is None else Vitals(found.cpu, found.memory, found.disk, found.temperature_c)
-        if body.health != device.health or (body.reasons or device.reasons):
-            self._take_health(device, body, received)
-        states = tuple([(module.name, module.state or "?") for module in body.modules])
-        if states != device.module_states:
-            inventory.note_modules(device, states, received)
-            device.module_states = self._roster.share(states)
-        if body.release != device.release:
-            if device.release is not None and not received.retained:
-                device.note(received.unix_s, "release", f"release {device.release} -> {body.release or 'none'}")
-            self._roster.set_release(device, body.release)
-        if body.config != device.config_version:
-            if device.config_version is not None and not received.retained:
-                device.note(received.unix_s, "config", f"config {device.config_version} -> {body.config}")
-            device.config_version = body.config
-
-    def _take_health(self, device: Device, body: Heartbeat, received: Received) -> None:
-        reasons = self._roster.share(tuple(body.reasons)) if body.reasons else ()
-        if body.health != device.health:
-            if device.health is not None and body.health is not None and not received.retained:
-                device.health_since_unix = received.unix_s
-                because = f": {'; '.join(reasons)}" if reasons else ""
-                device.note(received.unix_s, "health", f"{device.health} -> {body.health}{because}")
-            device.health = body.health
-            self._roster.recount(device, was_silent=device.silent)
-        device.reasons = reasons
 
     def _on_state(self, device: Device, body: State, received: Received) -> None:
         was_confirmed = device.confirmed

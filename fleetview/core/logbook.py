@@ -1,6 +1,6 @@
-"""Log records of the whole fleet, bounded by bytes: overall, and per device so that a chatterer cannot push the others out.
+"""Log records of the whole fleet, bounded by bytes and by number: overall, and per device.
 
-What is dropped is the oldest, and is counted.
+So a chatterer cannot push the others out. What is dropped is the oldest, and is counted.
 """
 
 from __future__ import annotations
@@ -8,23 +8,31 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from pydantic_core import from_json, to_json
 
+from fleetview.core.shelf import Shelf
 from fleetview.core.streams import Hole, Stream, Tally
 from fleetview_agent.wire import Address, Level, normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, KeysView
 
     from fleetview.core.received import Received
     from fleetview_agent.wire import LogBatch
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+DEFAULT_MAX_RECORDS = 1_000_000
 DEFAULT_DEVICE_SHARE = 0.25
-ENTRY_OVERHEAD_BYTES = 420
-"""What an entry costs beside its text, measured over 100,000 entries with tracemalloc."""
+ENTRY_OVERHEAD_BYTES = 220
+"""What an entry costs beside its text, its row in a view included: the growth of a process over a million entries."""
+UNTOLD_SHARE = 1 / 16
+"""Of the bytes, for dropped records that wait for somebody to look: they take memory still, and do not count any more."""
+MAX_SERVICES = 1024
+"""Names of services of which there is one text for all records."""
 MAX_STREAMS = 4
 """Streams kept of one device; an older one is forgotten, for a spool that was lost does not come back."""
 
@@ -54,7 +62,8 @@ class Entry:
     @property
     def size_bytes(self) -> int:
         """What it counts against the bounds."""
-        return ENTRY_OVERHEAD_BYTES + len(self.raw) + len(self.message) + len(self.service)
+        trace = 0 if self.trace_id is None else getsizeof(self.trace_id)
+        return ENTRY_OVERHEAD_BYTES + getsizeof(self.raw) + getsizeof(self.message) + len(self.service) + trace
 
     def fields(self) -> dict[str, Any]:
         """All fields as received."""
@@ -74,29 +83,58 @@ class _Device:
     unnumbered: int = 0
 
 
+class Dropped:
+    """What a logbook dropped since somebody who shows its records last looked."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.bytes = 0
+        self.overflown = False
+        """There were more than are worth keeping: look at everything anew."""
+
+    def take(self) -> list[Entry]:
+        """What was dropped, and forget it."""
+        found, self.entries, self.bytes = self.entries, [], 0
+        return found
+
+    def add(self, entry: Entry, max_bytes: float) -> None:
+        """Remember that it was dropped, or that there is no room to remember."""
+        self.bytes += entry.size_bytes
+        if self.bytes > max_bytes:
+            self.entries, self.bytes, self.overflown = [], 0, True
+        elif not self.overflown:
+            self.entries.append(entry)
+
+
 class Logbook:
     """The records that are kept, in order of arrival."""
 
-    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES, device_share: float = DEFAULT_DEVICE_SHARE) -> None:
+    def __init__(
+        self,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        device_share: float = DEFAULT_DEVICE_SHARE,
+        max_records: int = DEFAULT_MAX_RECORDS,
+    ) -> None:
         self.max_bytes = max_bytes
+        self.max_records = max_records
         self.max_device_bytes = int(max_bytes * device_share)
+        self.max_device_records = max(1, int(max_records * device_share))
         self.bytes = 0
         self.received = 0
         """Records taken in, duplicates not counted."""
         self.duplicates = 0
         self.evicted = 0
         """Records dropped because of the bounds."""
-        self._entries: deque[Entry] = deque()
-        self._dropped = 0
-        self._dropped_bytes = 0
-        """Of entries that stand in the middle and are only marked as dropped."""
+        self._entries: Shelf[Entry] = Shelf()
         self._devices: dict[Address, _Device] = {}
+        self._services: dict[str, str] = {}
+        self._watching: WeakSet[Dropped] = WeakSet()
 
     def __len__(self) -> int:
-        return len(self._entries) - self._dropped
+        return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        return (entry for entry in self._entries if not entry.dropped)
+        return iter(self._entries)
 
     @property
     def last_number(self) -> int:
@@ -105,14 +143,26 @@ class Logbook:
 
     def newer_than(self, number: int) -> list[Entry]:
         """The records that came after the one with this number, oldest first."""
-        found = []
-        for entry in reversed(self._entries):
-            if entry.number <= number:
-                break
-            if not entry.dropped:
-                found.append(entry)
-        found.reverse()
-        return found
+        return [entry for some in self._entries.after(number) for entry in some]
+
+    @property
+    def addresses(self) -> KeysView[Address]:
+        """The devices that sent records."""
+        return self._devices.keys()
+
+    def after(self, number: int) -> Iterator[list[Entry]]:
+        """The same, some at a time; records may come and go between two of them."""
+        return self._entries.after(number)
+
+    def before(self, number: int) -> Iterator[list[Entry]]:
+        """The records that came before the one with this number, some at a time from the newest on, each time in order."""
+        return self._entries.before(number)
+
+    def watch_dropped(self) -> Dropped:
+        """Where all that is dropped from now on will stand, for as long as somebody holds it."""
+        dropped = Dropped()
+        self._watching.add(dropped)
+        return dropped
 
     def of(self, address: Address, last: int | None = None) -> list[Entry]:
         """The records of a device, oldest first; the last few of them when `last` is given."""
@@ -140,6 +190,12 @@ class Logbook:
         """The holes in a device's numbers."""
         device = self._devices.get(address)
         return [] if device is None else [hole for stream in device.streams.values() for hole in stream.holes]
+
+    def missing_before(self, entry: Entry) -> Hole | None:
+        """What is missing right before a record by now: records that were missing may have come late."""
+        hole, device = entry.hole, self._devices.get(entry.address)
+        stream = device.streams.get(entry.stream) if device is not None and entry.stream is not None else None
+        return hole if hole is None or stream is None else stream.still_missing(hole)
 
     def add(self, address: Address, batch: LogBatch, received: Received, epoch: int = 0) -> Tally:
         """Take in the records of a message and return the device's tally.
@@ -196,13 +252,15 @@ class Logbook:
     ) -> None:
         record = normalize(raw, received_ms)
         self.received += 1
+        if len(self._services) > MAX_SERVICES:
+            self._services.clear()
         entry = Entry(
             number=self.received,
             address=address,
             time_ms=record.time_ms,
             time_is_receipt=record.time_is_receipt,
             level=record.level,
-            service=record.service,
+            service=self._services.setdefault(record.service, record.service),
             trace_id=record.trace_id,
             message=record.message,
             raw=to_json(raw, inf_nan_mode="strings"),
@@ -211,36 +269,30 @@ class Logbook:
             seq=seq,
             hole=hole,
         )
-        self._entries.append(entry)
+        self._entries.add(entry)
         device.entries.append(entry)
         device.bytes += entry.size_bytes
         self.bytes += entry.size_bytes
 
     def _bound(self, device: _Device) -> None:
-        while device.bytes > self.max_device_bytes and device.entries:
-            entry = device.entries.popleft()
-            self._drop(device, entry)
-            self._dropped += 1
-            self._dropped_bytes += entry.size_bytes
-        while self.bytes > self.max_bytes and self._entries:
-            oldest = self._entries.popleft()
-            if oldest.dropped:
-                self._dropped -= 1
-                self._dropped_bytes -= oldest.size_bytes
-                continue
-            owner = self._devices[oldest.address]
-            owner.entries.popleft()  # the oldest of all is the oldest of its device
-            self._drop(owner, oldest)
-        # An eighth: rarely enough that sweeping costs little per record, and soon enough that the bound means something.
-        if self._dropped_bytes * 8 > self.max_bytes:
-            self._entries = deque(self)
-            self._dropped = self._dropped_bytes = 0
+        while device.entries and (device.bytes > self.max_device_bytes or len(device.entries) > self.max_device_records):
+            self._drop(device)
+        while self.bytes > self.max_bytes or len(self._entries) > self.max_records:
+            oldest = self._entries.oldest()
+            if oldest is None:
+                break
+            self._drop(self._devices[oldest.address])  # the oldest of all is the oldest of its device
 
-    def _drop(self, device: _Device, entry: Entry) -> None:
+    def _drop(self, device: _Device) -> None:
+        entry = device.entries.popleft()
+        self._entries.drop(entry.number)
         entry.dropped = True
-        device.bytes -= entry.size_bytes
-        self.bytes -= entry.size_bytes
+        size = entry.size_bytes
+        device.bytes -= size
+        self.bytes -= size
         self.evicted += 1
+        for dropped in self._watching:
+            dropped.add(entry, self.max_bytes * UNTOLD_SHARE)
 
 
 def _own_up(stream: Stream, record: dict[str, Any]) -> None:

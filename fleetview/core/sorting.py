@@ -22,7 +22,6 @@ NONE = "(none)"
 
 _VITALS = {"cpu": 0, "memory": 1, "disk": 2, "temp": 3}
 """Places in `Vitals`. Asked for without a call for each device: of 100,000 that saves 40 ms."""
-_version = lru_cache(maxsize=4096)(values.version)
 
 
 def sorting(name: str, now: Clock) -> Callable[[Sequence[Device]], list[Any]]:
@@ -97,8 +96,10 @@ def _lower(text: str | None) -> str | None:
     return None if text is None else text.lower()
 
 
+@lru_cache(maxsize=4096)
 def _version_key(text: str | None) -> tuple[int, Any] | None:
+    """One and the same of all devices that run a release."""
     if text is None:
         return None
-    found = _version(text)
+    found = values.version(text)
     return (1, text.lower()) if found is None else (0, found)

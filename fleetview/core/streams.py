@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 MAX_HOLES = 256
@@ -68,6 +69,18 @@ class Stream:
     def missing(self) -> int:
         """How many records are missing."""
         return sum(hole.size for hole in self._holes) + self._forgotten[1]
+
+    def still_missing(self, hole: Hole) -> Hole | None:
+        """What is left of a hole, as it is known now; None when all of it came after all."""
+        if self._holes and hole.last < self._holes[0].first and self._forgotten[0]:
+            return hole  # so long ago that only its size is known
+        index = bisect_left(self._holes, hole.first, key=lambda each: each.last)
+        left = list(takewhile(lambda each: each.first <= hole.last, self._holes[index:]))
+        if not left:
+            return None
+        # One hole of as many records, its last number where the parts end: what fell between them has come.
+        size = sum(each.size for each in left)
+        return left[-1]._replace(first=left[-1].last - size + 1, owned=all(each.owned for each in left))
 
     def take(self, first: int, count: int, epoch: int) -> list[int]:
         """Take in the numbers first .. first + count - 1. Returns the offsets of those that are new."""

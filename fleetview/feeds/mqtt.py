@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import secrets
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fleetview.config import EVERYTHING, Scope
 from fleetview.core.received import Received
+from fleetview.feeds.backoff import MAX_BACKOFF_S, REFUSED_RETRY_S, backoff_s
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview_agent.mqtt import FailureKind, LinkError, Session, open_session
 from fleetview_agent.wire import Address, Channel, DeviceTopic, FleetTopic, Message, Topics, WireError, decode
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 Sink = Callable[[Received], object]
 """Takes one message of a device. Called from the socket's reader: what it costs is paid by every message."""
 
-FIRST_BACKOFF_S = 1.0
-MAX_BACKOFF_S = 30.0
-"""A person waits in front of the screen; agents go to 60 s."""
-REFUSED_RETRY_S = 60.0
-"""Authorisation is mended by people, and brokers ban those who knock too often."""
 _FILLING_S = 0.5
 """Without a retained message for so long, the burst counts as over for those who only look."""
 _STABLE_S = 10.0
@@ -81,16 +76,6 @@ class Counts:
     """Why, for the latest of them."""
     links: int = 0
     """How often the link came up."""
-
-
-def backoff_s(
-    failures: int, *, longest_s: float = MAX_BACKOFF_S, draw: Callable[[float, float], float] = random.uniform
-) -> float:
-    """How long to wait after so many failures in a row: full jitter, so that a crowd does not come back as one.
-
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-    """
-    return draw(0.0, min(longest_s, FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 30)))
 
 
 class Connection:

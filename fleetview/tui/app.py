@@ -10,11 +10,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from time import monotonic, time
+from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.widgets import Input
@@ -162,6 +163,8 @@ class FleetApp(App[int]):
         self.fleet = fleet
         self.glyphs = setup.glyphs
         self.remembered = setup.remembered
+        self.key_at_s = 0.0
+        """When a key was pressed last, by `perf_counter`: long work makes way for it."""
         self._feed = feed
         self._setup = setup
         self._clock = clock
@@ -241,6 +244,11 @@ class FleetApp(App[int]):
                 if screen.is_mounted:  # one that is just coming up shows all by itself
                     screen.show(changes, now)
                 break
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key):
+            self.key_at_s = perf_counter()
+        await super().on_event(event)
 
     @property
     def is_filling(self) -> bool:

@@ -70,14 +70,16 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
     from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415
     from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415
-    from fleetview.tui.screens.record import RecordScreen  # noqa: PLC0415
+    from fleetview.tui.screens.record import RecordScreen, RecordTree  # noqa: PLC0415
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
     from fleetview.tui.widgets.filter_line import FilterInput, FilterLine  # noqa: PLC0415
     from fleetview.tui.widgets.fleet_table import FleetTable  # noqa: PLC0415
+    from fleetview.tui.widgets.histogram import HistogramChart  # noqa: PLC0415
     from fleetview.tui.widgets.jump import JumpLine  # noqa: PLC0415
     from fleetview.tui.widgets.lines import LineList  # noqa: PLC0415
     from fleetview.tui.widgets.log_list import LogList  # noqa: PLC0415
     from fleetview.tui.widgets.overview import OverviewBar  # noqa: PLC0415
+    from fleetview.tui.widgets.prompt import Prompt, PromptInput  # noqa: PLC0415
 
     return (
         Place("the fleet's screen", (FleetApp, FleetScreen, FleetTable)),
@@ -86,7 +88,9 @@ def places() -> tuple[Place, ...]:
         Place("a list to choose from", (ChooseScreen, LineList)),
         Place("a device's screen", (FleetApp, DeviceScreen, Document)),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
-        Place("the box of a record", (RecordScreen, Document)),
+        Place("the histogram of a log", (FleetApp, HistogramChart)),
+        Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),
+        Place("the box of a record", (RecordScreen, RecordTree)),
         Place("the box of keys", (KeysScreen, Document)),
         Place("a filter", (FleetApp, FilterLine, FilterInput), typing=True),
         Place("a command", (FleetApp, CommandInput), typing=True),

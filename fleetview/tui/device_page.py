@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from fleetview.core.ages import age
 from fleetview.core.device import ConfigAxis, Connectivity, Device
@@ -14,6 +12,7 @@ from fleetview.core.fleet import Fleet
 from fleetview.core.trouble import Trouble
 from fleetview.core.why import why
 from fleetview.tui.columns import Now, percent, seen
+from fleetview.tui.device_charts import chart_lines
 from fleetview.tui.glyphs import Glyphs, connectivity_span, health_span
 from fleetview.tui.log_rows import log_row
 from fleetview.tui.spans import EMPTY, Line, Span, StyleName, beside, fit, line_width, pad, visible, width_of, wrap
@@ -24,7 +23,6 @@ RECENT_LOGS = 12
 RECENT_EVENTS = 16
 _LABEL = 12
 _ADDRESS_AT_LEAST = 24
-_NAME_AT_LEAST = 16
 _LONG = 1e15
 """From here on a number is shorter with an exponent."""
 _MOST_REASONS = 12
@@ -90,9 +88,12 @@ def device_page(page: Page) -> list[Line]:
     width = (page.width - 4) // 2 if page.width >= WIDE else page.width - 2
     facts = list(_facts(page, heartbeat, birth, width))
     modules = list(_modules(page, heartbeat, birth, width))
+    charts = list(chart_lines(page.fleet, page.device, page.now, width, page.glyphs))
     if page.width >= WIDE:
         half = width
         left = (
+            *_section("last hour, from heartbeats", half, page.glyphs),
+            *charts,
             *_section("facts", half, page.glyphs),
             *facts,
             *_section("desired against reported", half, page.glyphs),
@@ -108,6 +109,7 @@ def device_page(page: Page) -> list[Line]:
     else:
         wide = width
         lines += (*_section("modules", wide, page.glyphs), *modules)
+        lines += (*_section("last hour, from heartbeats", wide, page.glyphs), *charts)
         lines += (*_section("what happened", wide, page.glyphs), *_events(page, wide))
         lines += (*_section("facts", wide, page.glyphs), *facts)
         lines += (*_section("desired against reported", wide, page.glyphs), *_twin(page, wide))
@@ -303,26 +305,6 @@ def _logs(page: Page) -> Iterator[Line]:
         yield (Span(" none received since fleetview watches", "dim"),)
     for entry in reversed(entries):
         yield log_row(entry, page.width)
-
-
-def record_lines(fields: dict[str, Any], width: int) -> Iterator[Line]:
-    """A record's JSON, indented and coloured."""
-    for text in json.dumps(fields, indent=2, ensure_ascii=False, default=str).splitlines():
-        depth = len(text) - len(text.lstrip(" "))
-        margin = Span(" " * (1 + min(depth, width // 3)))
-        name, colon, value = text[depth:].partition('": ')
-        if colon and name.startswith('"'):
-            room = max(_NAME_AT_LEAST, width // 2)
-            shown = visible(name[:room] + ('":' if len(name) <= room else '…":'))
-            used = width_of(margin.text + shown) + 2
-            yield from _after(margin, _named(Span(shown, "accent"), wrap(" " + value, width - used, indent=1)))
-        else:
-            yield from _after(margin, wrap(text[depth:], width - len(margin.text) - 1, indent=2))
-
-
-def _named(name: Span, lines: Iterator[Line]) -> Iterator[Line]:
-    yield (name, *next(lines, EMPTY))
-    yield from ((Span(" "), *line) for line in lines)
 
 
 def _number(value: float) -> str:

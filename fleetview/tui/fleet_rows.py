@@ -11,7 +11,7 @@ from fleetview.core.outages import Outage
 from fleetview.core.why import first_reason
 from fleetview.tui.columns import Columns, Now, cell, column, seen
 from fleetview.tui.glyphs import Glyphs, trouble_span
-from fleetview.tui.spans import Line, Span, fit, line_width, visible
+from fleetview.tui.spans import Line, Span, fit, line_width, visible, width_of
 
 __all__ = ["Now", "copied_row", "device_row", "group_row", "outage_row"]
 
@@ -35,7 +35,7 @@ def device_row(
     spans = [Span(mark + changed, "accent")]
     for name, width in columns.widths:
         text, style = cell(name, device, now, glyphs, with_tenant=columns.with_tenant)
-        if name == "device" and indent:
+        if name == "device" and indent and width_of(text) + 2 <= width:
             text = "  " + text
         spans.append(Span(fit(text, width, right=column(name).right) + " ", style))
     return tuple(spans)

@@ -21,6 +21,7 @@ class Glyphs:
     dot: str
     warning: str
     bad: str
+    late: str
     crumb: str
     """Between the steps of a trail."""
     up: str
@@ -51,6 +52,7 @@ UNICODE = Glyphs(
     dot="●",
     warning="▲",
     bad="✗",
+    late="↶",
     crumb="›",
     up="▲",
     down="▼",
@@ -78,6 +80,7 @@ ASCII = Glyphs(
     dot="*",
     warning="!",
     bad="X",
+    late="<",
     crumb=">",
     up="^",
     down="v",

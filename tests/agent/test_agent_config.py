@@ -15,12 +15,12 @@ from fleetview_agent.configfile import ConfigSyntaxError, parse, without_comment
 from fleetview_agent.configload import (
     ConfigError,
     Loaded,
-    Problem,
     default_state_dir,
     detect_deployment,
     find_file,
     load,
 )
+from fleetview_agent.configwords import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,8 +114,8 @@ def test_each_value_tells_where_it_comes_from(tmp_path: Path) -> None:
     ("variable", "text", "value"),
     [
         ("HEARTBEAT_INTERVAL", "2.5", 2.5),
-        ("MODULES", "a, b", ["a", "b"]),
-        ("MODULES", '["a"]', ["a"]),
+        ("MODULES", "rule_engine, ota_updater", ["rule_engine", "ota_updater"]),
+        ("MODULES", '["rule_engine"]', ["rule_engine"]),
         ("MODULES", "", []),
         ("LABELS", "ring=canary, region=eu", {"ring": "canary", "region": "eu"}),
         ("LABELS", '{"ring": "canary"}', {"ring": "canary"}),
@@ -153,7 +153,7 @@ def test_the_environment_alone_is_enough() -> None:
         ("heartbeat_interval = 0", "heartbeat_interval: at least 0.1 expected, not 0"),
         ("heartbeat_interval = inf", "heartbeat_interval: a finite number expected, not Infinity"),
         ("heartbeat_interval = 1e9", "heartbeat_interval: at most 604800 expected, not 1000000000.0"),
-        ('modules = "a"', 'modules: a list expected, not "a"'),
+        ('modules = "a"', 'modules: a list of names, or a table for each module, expected, not "a"'),
         ("modules = ['a', 3]", "modules[1]: a text expected, not 3"),
         ("modules = ['a', 'a']", 'modules: \'a\' stands there twice, not ["a", "a"]'),
         ("labels = { ring = 1 }", "labels.ring: a text expected, not 1"),

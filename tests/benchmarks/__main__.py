@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import export, fleet, ingest, startup, steady
+from benchmarks import export, fleet, ingest, logs, startup, steady
 from benchmarks.figures import table
 
 GROUPS = {
@@ -14,6 +14,7 @@ GROUPS = {
     "ingest": ingest.figures,
     "steady": steady.figures,
     "fleet": fleet.figures,
+    "logs": logs.figures,
     "export": export.figures,
 }
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.publish
@@ -209,6 +209,65 @@ def test_logs_as_they_arrive(broker: Broker) -> None:
     assert (process.returncode, err) == (130, "")
 
 
+def test_logs_are_in_order_and_say_what_is_missing(broker: Broker) -> None:
+    with subprocess.Popen(
+        command("logs", "--follow", "level>=warn", "--broker", broker.url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            said = ""
+            seq = 0
+            while "newer" not in said:
+                now = datetime.now(UTC)
+                late, new = (
+                    {**record("ERROR", word), "timestamp": format_time(now - timedelta(milliseconds=age))}
+                    for word, age in (("older", 100), ("newer", 0))
+                )
+                # A gap before a record that the filter hides is still a gap.
+                batches = [
+                    ("gw-1", {"stream": "S", "first_seq": seq, "records": [record("INFO", "hidden")]}),
+                    ("gw-1", {"stream": "S", "first_seq": seq + 6, "records": [record("INFO", "hidden")]}),
+                    ("gw-2", {"records": [new]}),
+                    ("gw-3", {"records": [late]}),
+                ]
+                paho.mqtt.publish.multiple(
+                    [(f"fleet/v1/acme/plant-1/{name}/log", json.dumps(batch), 1, False) for name, batch in batches],
+                    hostname=broker.host,
+                    port=broker.port,
+                )
+                seq += 7
+                while some := _said_within(process, 1.0):
+                    said += some
+            lines = said.splitlines()
+            last = [line.split()[-1] for line in lines if "ERROR" in line]
+            assert last == ["older", "newer"] * (len(last) // 2)
+            assert any("5 records of acme/plant-1/gw-1 missing (nobody owned up to it)" in line for line in lines)
+            assert "\x1b" not in said
+        finally:
+            process.kill()
+
+
+def test_logs_end_when_nobody_reads_them_although_nothing_is_said(broker: Broker) -> None:
+    with subprocess.Popen(
+        command("logs", "--follow", "--broker", broker.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def _said_within(process: subprocess.Popen[str], seconds: float) -> str:
+    import select
+
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    return os.read(process.stdout.fileno(), 1 << 16).decode() if ready else ""
+
+
 def _line_within(process: subprocess.Popen[str], seconds: float) -> str:
     import select
 
@@ -253,7 +312,7 @@ def test_wrong_usage_is_exit_2(tmp_path: Path) -> None:
         (["devices", "--broker", "foo"], "--broker: 'foo' is not a broker URL"),
         (["devices", "heath:ok"], "did you mean 'health'"),
         (["devices", "--settle", "x"], "settle"),
-        (["logs", "--since", "soon"], "--since: 'soon' is not an age"),
+        (["logs", "--since", "soon"], "--since: 'soon' is no time; write 15m (ago), 14:05"),
         (["devices", "--context", "x"], "unknown context 'x'"),
         (
             ["devices", "--broker", "mqtts://localhost:1", "--cafile", str(tmp_path / "absent.pem")],

@@ -246,3 +246,15 @@ def test_the_password_is_kept_although_it_is_not_shown() -> None:
     url = BrokerUrl.parse("mqtt://u:p%40w@h")
     assert (url.username, url.password) == ("u", "p@w")
     assert masked("see https://u:s3cret@prom/x") == "see https://u:***@prom/x"
+
+
+@pytest.mark.parametrize(("text", "size"), [("256MB", 256_000_000), ("1GiB", 2**30), ("5000000", 5_000_000)])
+def test_memory_for_logs_is_a_size(file: Path, text: str, size: int) -> None:
+    assert resolve(Flags(log_bytes=text), environ={}, file=file).log_bytes == size
+    assert resolve(Flags(), environ={"FLEETVIEW_LOG_BYTES": text}, file=file).log_bytes == size
+    assert resolve(Flags(), environ={}, file=file).log_bytes is None
+
+
+@pytest.mark.parametrize("text", ["much", "-5MB", "3", "99999TB", "nan"])
+def test_what_is_no_size_for_logs_is_refused(file: Path, text: str) -> None:
+    assert problems(file, log_bytes=text) == [f"--log-bytes: {text!r} is not a size between 1MB and 1TB, such as 256MB"]

@@ -22,6 +22,7 @@ from fleetview_agent.wire import Address, Channel
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrangement, "_CHUNK", 3)
     monkeypatch.setattr(arrangement, "_FIRST_RUN", 2)
+    monkeypatch.setattr(arrangement, "_LONGEST_RUN", 4)
 
 
 def now() -> tuple[float, float]:

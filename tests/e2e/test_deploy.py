@@ -16,9 +16,12 @@ from support.broker import Broker, mosquitto
 from support.tls import Authority, Issued
 from support.wait import until
 
+from fleetview_agent.cli import WRONG_USAGE, _parser
+from fleetview_agent.configload import load
 from fleetview_agent.mqtt import BrokerUrl, LinkError, TlsFiles, open_session
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
+SERVICE = DEPLOY.parent / "systemd" / "fleetview-agent.service"
 OWN_PLACES = ("listener", "persistence_location", "cafile", "certfile", "keyfile", "acl_file", "#")
 
 
@@ -71,3 +74,18 @@ async def test_a_device_cannot_speak_for_another_nor_to_itself(guarded: Broker, 
                     await session.publish(topic, topic.encode())
         await until(lambda: bool(watch.messages))
     assert [topic for topic, _, _ in watch.messages] == [own]
+
+
+def test_the_service_runs_the_agent_and_lets_it_end_its_modules() -> None:
+    """systemd knows its own keys (`systemd-analyze verify`); what it is to run only the agent knows."""
+    lines = [line.partition("=") for line in SERVICE.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    service = {key: value for key, _, value in lines}
+    program, *arguments = service["ExecStart"].split()
+    assert Path(program).name == "fleetview-agent"
+    options = _parser().parse_args(arguments)
+    assert (options.command, str(options.config)) == ("run", "/etc/fleetview-agent/agent.toml")
+    variable, _, folder = service["Environment"].partition("=")
+    environ = {"FLEETVIEW_AGENT_AGENT_ID": "a", "FLEETVIEW_AGENT_BROKER_URL": "mqtt://b", variable: folder}
+    assert load(None, environ=environ).config.state_dir == Path("/var/lib") / service["StateDirectory"]
+    assert service["KillMode"] == "mixed", "or all modules would be told to end at once"
+    assert service["RestartPreventExitStatus"] == str(WRONG_USAGE)

@@ -16,7 +16,8 @@ from support.broker import mosquitto
 from support.wait import until
 
 from fleetview.config import Scope
-from fleetview.feeds.mqtt import Connection, ReceivedFleet, backoff_s
+from fleetview.feeds.backoff import backoff_s
+from fleetview.feeds.mqtt import Connection, ReceivedFleet
 from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, Session, TlsFiles, open_session
 from fleetview_agent.wire import Address, Channel, Message, State, Topics, WireError, decode

@@ -101,14 +101,14 @@ class AgentProcess:
 
 
 @contextlib.contextmanager
-def agent_process(folder: Path, **keys: object) -> Iterator[AgentProcess]:
+def agent_process(folder: Path, environ: Mapping[str, str] | None = None, /, **keys: object) -> Iterator[AgentProcess]:
     """Runs an agent with these keys in its configuration, and ends it however the test ends."""
     config = folder / "agent.json"
     config.write_text(json.dumps({**_usual(folder), **keys}))
     errors = folder / "agent.err"
     command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(config)]
     with errors.open("ab") as file:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=file)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=file, env=environ)
     try:
         yield AgentProcess(process, errors)
     finally:

@@ -126,6 +126,10 @@ class Terminal:
         """The screen."""
         return "\n".join(line.rstrip() for line in self._screen.display)
 
+    def backgrounds(self, column: int) -> list[str]:
+        """The colours behind a column of the screen, from the top."""
+        return [self._screen.buffer[y][column].bg for y in range(self._screen.lines)]
+
     def bar(self) -> int | None:
         """The row of the cursor bar: the one whose background no other row of the list has."""
         column = 4

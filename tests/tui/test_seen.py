@@ -44,9 +44,9 @@ def test_values_of_devices_and_records() -> None:
 
 def test_nobody_looks_again_within_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = count()
-    monkeypatch.setattr(seen, "device_values", lambda _devices: {"site": [str(next(looks))]})
+    monkeypatch.setattr(seen, "device_values", lambda _devices: {"module": [str(next(looks))]})
     found = Seen(told().fleet)
-    assert [found.in_devices(at)["site"] for at in (0.0, 4.9, 5.0, 6.0)] == [["0"], ["0"], ["1"], ["1"]]
+    assert [found.in_devices(at)["module"] for at in (0.0, 4.9, 5.0, 6.0)] == [["0"], ["0"], ["1"], ["1"]]
 
 
 def test_a_hostile_fleet_is_not_looked_at_in_full() -> None:

@@ -12,10 +12,11 @@ from textual.message_pump import MessagePump
 from textual.widget import Widget
 
 from fleetview.core.device import Device
+from fleetview.core.logbook import Entry
+from fleetview.core.logview import LogView
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.widgets.fleet_table import FleetTable
 from fleetview.tui.widgets.lines import LineList, Lines
-from fleetview.tui.widgets.log_list import LogList
 from tui.stage import Stage, Told, address, dashboard
 
 DEVICES = 1_000
@@ -173,7 +174,7 @@ async def test_a_paused_log_is_not_repainted_by_what_comes() -> None:
         await stage.tick(1)
         told.log(address("gw-1"), "later", "and later")
         with counted() as counts:
-            await stage.tick(0.25)
+            await stage.tick(0.75)
         assert counts.of("LogList") == []
         assert "LogList" not in counts.whole
         assert len(counts.of("TitleLine")) == 1, "how many are new"
@@ -185,15 +186,15 @@ async def test_a_tick_looks_at_new_records_only(monkeypatch: pytest.MonkeyPatch)
     told.log(address("gw-1"), *(f"message {index}" for index in range(400)))
     async with dashboard(told) as stage:
         await stage.press("L")
-        looked: list[int] = []
-        taken = LogList._take
+        looked: list[str] = []
+        test = LogView._is_ours
 
-        def counting(self: LogList) -> int:
-            looked.append(taken(self))
-            return looked[-1]
+        def counting(self: LogView, entry: Entry) -> bool:
+            looked.append(entry.message)
+            return test(self, entry)
 
-        monkeypatch.setattr(LogList, "_take", counting)
+        monkeypatch.setattr(LogView, "_is_ours", counting)
         told.log(address("gw-1"), "new")
         await stage.tick(1)
         await stage.tick(1)
-        assert looked == [1, 0]
+        assert looked == ["new"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleetview.tui.device_page import Page, device_page, device_title, record_lines
+from fleetview.tui.device_page import Page, device_page, device_title
 from fleetview.tui.glyphs import ASCII, UNICODE
 from fleetview.tui.spans import Line, line_width
 from fleetview_agent.wire import Channel
@@ -211,15 +211,3 @@ def test_without_unicode_nothing_but_text_is_left() -> None:
     told = rich()
     lines = device_page(Page(told.fleet, told.fleet.devices[WHO], told.now, ASCII, 120))
     assert {char for line in lines for char in text_of(line) if not char.isascii()} <= set("…°")
-
-
-@pytest.mark.parametrize("width", [40, 80, 160])
-def test_a_record_is_shown_whole(width: int) -> None:
-    fields = {"message": "x" * 300, "n": {"deep": [1, {"e": HOSTILE}]}, "k" * 200: 1, HOSTILE: "", "empty": {}, "ä": None}
-    lines = list(record_lines(fields, width))
-    assert all(line_width(line) <= width for line in lines)
-    text = "\n".join(text_of(line) for line in lines)
-    assert harmless(text.replace("\n", ""))
-    assert text.count("x") >= 300
-    for words in ('"deep": [', '"empty": {}', '"ä": null', "[bold]markup[/]"):
-        assert words in text

@@ -41,6 +41,8 @@ async def choose(stage: Stage, key: str, *wanted: str, mark: bool = False) -> No
     await stage.press(key)
     assert isinstance(stage.app.screen, ChooseScreen)
     choices = stage.app.screen.query_one("#choices", LineList)
+    shown = stage.text
+    assert all("".join(span.text for span in choices.row(place, 60)).strip() in shown for place in range(choices.page))
     for word in wanted:
         labels = [
             "".join(span.text for span in choices.row(place, 60)).lstrip(" ●").split()[0]

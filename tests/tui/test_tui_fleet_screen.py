@@ -190,14 +190,20 @@ async def test_an_invalid_filter_says_why_and_changes_nothing() -> None:
     async with dashboard(fleet(), size=(80, 24)) as stage:
         await stage.press("/")
         await stage.type('device:gw-4,gw-5 helth:"')
+        table_begins = stage.row_of("STATE")
+        assert "a quote is opened and not closed" not in stage.text, "nobody wants to hear of it while it is typed"
+        await stage.press("enter")
         assert "a quote is opened and not closed" in stage.text
-        await stage.press("backspace")
+        await stage.press("/", "backspace")
         await stage.type("x")
+        assert "unknown field" not in stage.text
+        assert stage.row_of("STATE") == table_begins, "nothing moves while a word is typed"
+        await stage.type(" ")
         assert "unknown field 'helth'" in stage.text
         assert "did you mean 'health'?" in " ".join(stage.text.split())
         assert "2 of 5 devices match what stands before the mistake" in stage.text
         assert {"gw-4", "gw-5"} == {name for name in ("gw-1", "gw-2", "gw-3", "gw-4", "gw-5") if name in stage.text}
-        await stage.press(*["backspace"] * 8)
+        await stage.press(*["backspace"] * 9)
         assert "unknown" not in stage.text
         assert "2 of 5 devices match" in stage.text
 

@@ -19,7 +19,7 @@ from fleetview.tui.app import link_view
 from fleetview.tui.columns import Columns, layout
 from fleetview.tui.fleet_rows import copied_row, device_row, outage_row
 from fleetview.tui.glyphs import ASCII, UNICODE, Glyphs
-from fleetview.tui.log_rows import copied_record, hole_row, log_row
+from fleetview.tui.log_rows import Look, copied_record, hole_row, log_row
 from fleetview.tui.spans import Line, line_width, width_of
 from fleetview.tui.status import Watch, clock, status_lines
 from fleetview_agent.endpoint import Failure, FailureKind
@@ -177,7 +177,7 @@ def test_what_is_copied_is_one_harmless_line() -> None:
 @example(HOSTILE, 160)
 def test_a_log_row_fits(message: str, width: int) -> None:
     record = entry(message, level="ERROR", **{"[bold]": HOSTILE, "n": 1})
-    row = log_row(record, width, device_width=10)
+    row = log_row(record, width, Look(device_width=10))
     assert line_width(row) <= width
     assert harmless(text_of(row))
 
@@ -188,13 +188,13 @@ def test_a_message_without_end_is_one_row() -> None:
 
 def test_a_log_row_says_when_who_and_what() -> None:
     record = entry("link down", level="WARN", rtt_ms=812)
-    wide = text_of(log_row(record, 120, device_width=8))
+    wide = text_of(log_row(record, 120, Look(device_width=8)))
     assert wide.split() == ["10:30:00.000", "WARN", "gw-1", "uplink", "link", "down", "rtt_ms=812"]
     assert text_of(log_row(record, 80)).split()[:3] == ["10:30:00", "WARN", "uplink"]
 
 
 def test_a_record_that_came_late_or_from_ahead_says_so() -> None:
-    assert text_of(log_row(entry(age_s=240), 100)).rstrip().endswith("(late)")
+    assert text_of(log_row(entry(age_s=240), 100)).rstrip().endswith("↶ 4m 00s late")
     assert text_of(log_row(entry(age_s=-240), 100)).rstrip().endswith("(clock ahead)")
     assert line_width(log_row(entry("x" * 500, age_s=240), 80)) == 80
 
@@ -206,7 +206,7 @@ def test_a_record_without_a_time_is_marked() -> None:
 @pytest.mark.parametrize(
     ("hole", "said"),
     [
-        (Hole(5, 41, owned=True, reason="spool_full"), "37 records of gw-1 missing (spool_full)"),
+        (Hole(5, 41, owned=True, reason="spool_full"), "37 records of gw-1 missing (spool full)"),
         (Hole(5, 5, owned=True, reason=None), "1 record of gw-1 missing ─"),
         (Hole(5, 1004, owned=False, reason=None), "1,000 records of gw-1 missing (nobody owned up to it)"),
         (Hole(5, 5, owned=True, reason=HOSTILE), "1 record of gw-1 missing (␛[31mred"),

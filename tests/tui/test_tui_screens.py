@@ -104,7 +104,7 @@ async def test_help_of_a_record_tells_of_the_record() -> None:
         await stage.press("L", "enter", "question_mark")
         assert isinstance(stage.app.screen, KeysScreen)
         found = keys_of(stage.text)
-        assert {"Copy the record as a line", "Close"} <= found
+        assert {"Copy the value under the cursor", "Close"} <= found
         assert "Hold still, or follow again" not in found
         await stage.press("question_mark")
         assert isinstance(stage.app.screen, KeysScreen)

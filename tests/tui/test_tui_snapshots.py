@@ -40,6 +40,7 @@ SCREENS: dict[str, tuple[tuple[str, ...], tuple[int, int]]] = {
     "device-160x48": (("down", "down", "enter"), (160, 48)),
     "logs-80x24": (("L",), (80, 24)),
     "logs-120x40": (("L",), (120, 40)),
+    "logs-histogram-160x48": (("L", "i", "left", "left"), (160, 48)),
     "record-120x40": (("L", "up", "enter"), (120, 40)),
     "keys-80x24": (("question_mark",), (80, 24)),
 }

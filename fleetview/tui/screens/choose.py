@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
 
 
+_AROUND = 7
+"""Rows of the box's edges and title, and of what should be seen around it."""
+
+
 class Choice(NamedTuple):
     """One thing to choose."""
 
@@ -93,6 +97,11 @@ class ChooseScreen(ModalScreen[list[str] | None]):
             spans += [Span(key, "key"), Span(word, "dim")]
         self.query_one(TitleLine).set_line(tuple(spans))
         self.query_one(_Choices).set_rows_changed()
+
+    def on_resize(self) -> None:
+        # A list takes the room it is given, and none by itself.
+        room = self.size.height - _AROUND
+        self.query_one(_Choices).styles.height = max(1, min(len(self._choices), room))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         return action != "mark" or self._many

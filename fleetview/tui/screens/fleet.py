@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from fleetview.core.device import Device
 from fleetview.core.query import QueryError, compile_devices
 from fleetview.core.query.fields import LABEL_PREFIX
+from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
@@ -17,7 +18,7 @@ from fleetview.tui.screens.choose import Choice, ChooseScreen
 from fleetview.tui.spans import Line, Span
 from fleetview.tui.view import OPENS_INPUT, Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
-from fleetview.tui.widgets.filter_line import FilterLine, readable
+from fleetview.tui.widgets.filter_line import FilterLine
 from fleetview.tui.widgets.fleet_table import FleetTable
 from fleetview.tui.widgets.jump import JumpLine
 from fleetview.tui.widgets.overview import OverviewBar
@@ -143,9 +144,9 @@ class FleetScreen(View):
             self._remember()
 
     def on_filter_line_edited(self, event: FilterLine.Edited) -> None:
-        predicate, problem = readable(event.text, lambda text: compile_devices(text, self.app.now))
-        self.query_one(FilterLine).complain(problem)
-        self.table.ask(predicate=predicate)
+        typed = as_typed(event.text, lambda text: compile_devices(text, self.app.now))
+        self.query_one(FilterLine).complain(typed.problem, unfinished=typed.unfinished)
+        self.table.ask(predicate=typed.meaning)
         self._hint()
 
     def on_filter_line_done(self) -> None:

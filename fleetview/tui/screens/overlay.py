@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.widget import Widget
 
 from fleetview.tui.screens.device import Document
 from fleetview.tui.spans import Line
 from fleetview.tui.widgets.bars import TitleLine
+from fleetview.tui.widgets.lines import LineList
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
@@ -28,8 +31,10 @@ class Overlay(ModalScreen[None]):
         Binding(
             "question_mark", "app.keys", "keys", key_display="?", id="overlay.keys", tooltip="The keys that work right now"
         ),
-        Binding("colon", "app.command", "commands", key_display=":", id="overlay.commands", tooltip="Run a command"),
-        Binding("q", "app.quit", "quit", id="overlay.quit", tooltip="Leave fleetview"),
+        Binding(
+            "colon", "app.command", "commands", key_display=":", show=False, id="overlay.commands", tooltip="Run a command"
+        ),
+        Binding("q", "app.quit", "quit", show=False, id="overlay.quit", tooltip="Leave fleetview"),
     ]
 
     def heading(self) -> Line:
@@ -37,16 +42,20 @@ class Overlay(ModalScreen[None]):
         raise NotImplementedError
 
     def document(self, width: int) -> list[Line]:
-        """The lines below it."""
+        """The lines below it, unless there is another body."""
         raise NotImplementedError
+
+    def body(self) -> Iterable[Widget]:
+        """What stands below the heading. What scrolls in it gets the focus."""
+        yield Document(id="document")
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box"):
             yield TitleLine(id="title")
-            yield Document(id="document")
+            yield from self.body()
 
     def on_mount(self) -> None:
-        self.query_one(Document).focus()
+        self.query_one(LineList).focus()
         self.call_after_refresh(self._fill)
 
     def on_resize(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,30 +10,13 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from fleetview.core.query import QueryError
 from fleetview.tui.widgets.completing import CompletingInput, Offers, Source
 
 if TYPE_CHECKING:
     from fleetview.core.query.complete import Completion
 
-T = TypeVar("T")
 _OPENING = (":", "=", "<", ">", "~", ",")
 """Behind these stands a value."""
-
-
-def readable(text: str, compiled: Callable[[str], Callable[[T], bool]]) -> tuple[Callable[[T], bool] | None, str | None]:
-    """The filter that a text means, and what is wrong with the text.
-
-    Of a text that cannot be read, what stands before the mistake stays in force: a field's name that is half typed must not
-    empty the screen.
-    """
-    if not text.strip():
-        return None, None
-    try:
-        return compiled(text), None
-    except QueryError as err:
-        before, _ = readable(text[: err.position].rpartition(" ")[0], compiled)
-        return before, str(err)
 
 
 def _nothing(_text: str, _cursor: int) -> list[Completion]:
@@ -88,6 +70,7 @@ class FilterLine(Vertical):
 
     def __init__(self, source: Source = _nothing) -> None:
         super().__init__()
+        self._problem: str | None = None
         self._offers = Offers(floating=True)
         self._input = FilterInput(
             lambda text, cursor: _wanted(text, cursor, source(text, cursor)),
@@ -108,7 +91,7 @@ class FilterLine(Vertical):
     @property
     def is_wrong(self) -> bool:
         """Whether what is typed cannot be read, and something else is in force."""
-        return self.has_class("-wrong")
+        return self._problem is not None
 
     def open(self) -> None:
         """Start typing."""
@@ -121,9 +104,14 @@ class FilterLine(Vertical):
         self._input.cursor_position = len(text)
         self.set_class(bool(text.strip()), "-open")
 
-    def complain(self, problem: str | None) -> None:
-        """Show what is wrong with the text; None for nothing."""
-        self.set_class(problem is not None, "-wrong")
+    def complain(self, problem: str | None, *, unfinished: bool = False) -> None:
+        """Show what is wrong with the text; None for nothing.
+
+        Of what is not typed to its end only when somebody thinks it is: a line that comes and goes with every word would
+        make the list below jump.
+        """
+        self._problem = problem
+        self.set_class(problem is not None and not unfinished, "-wrong")
         self.query_one(Static).update(problem or "")
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -144,6 +132,7 @@ class FilterLine(Vertical):
             return
         if not event.value.strip():
             self.remove_class("-open")
+        self.complain(self._problem)
         self.post_message(self.Done())
 
     def action_clear(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.message import Message
@@ -21,19 +21,25 @@ from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.spans import EMPTY, Line
 from fleetview.tui.widgets.lines import LineList
 
+if TYPE_CHECKING:
+    from fleetview.tui.app import FleetApp
+
 QUIET_S = 2.0
 """Rows stay where they are until the person has not moved for this long."""
 RESORT_S = 1.0
 _RESORT_COSTS = 10
 """Rows are worked out anew at most for a tenth of the time: of 100,000 devices that takes 0.2 s."""
-_SLICE_S = 0.003
-"""Work on the rows between two looks at keys and messages. A key comes to the screen over some ten such looks."""
-_AFTER_A_KEY_S = 0.02
-"""The work stands still for so long after the cursor has moved, until that is painted."""
+_SLICE_S = 0.01
+"""Work on the rows between two looks at keys and messages."""
+_AFTER_A_KEY_S = 0.04
+"""The work stands still for so long after a key. It comes to the screen over some ten turns of the event loop, and would
+have to wait for as many slices."""
 
 
 class FleetTable(LineList):
     """The devices that a filter lets through."""
+
+    app: FleetApp
 
     class DeviceChosen(Message):
         """A device was opened."""
@@ -62,13 +68,14 @@ class FleetTable(LineList):
         self._arrangement = Arrangement(fleet, now)
         self._chosen_columns: Sequence[str] | None = None
         self._columns: Columns | None = None
+        self._head: tuple[object, Line] = (None, EMPTY)
         self._sized_for: tuple[NameSizes, int] = (NameSizes(), 0)
         self._pinned: Row | None = None
         self._to_top = False
-        self._was_moved = False
         self._moved_mono = -QUIET_S
         self._began_mono = -RESORT_S
         self._cost_s = 0.0
+        self._started_s = 0.0
 
     # -- what is shown
 
@@ -119,13 +126,17 @@ class FleetTable(LineList):
 
     def _start(self) -> None:
         self._began_mono, self._cost_s = self._now().mono_s, 0.0
+        self._started_s = perf_counter()
         if not self._go_on():
             self.run_worker(self._in_slices, group="arrange", exclusive=True)  # type: ignore[arg-type]  # Textual 8.2 types it so
 
     async def _in_slices(self) -> None:
-        while not self._go_on():  # nothing is waited for
-            await asyncio.sleep(_AFTER_A_KEY_S if self._was_moved else 0)  # keys and messages first
-            self._was_moved = False
+        while not self._go_on():  # noqa: ASYNC110  # nothing is waited for
+            await asyncio.sleep(self._owed_to_a_key_s())  # keys and messages first
+
+    def _owed_to_a_key_s(self) -> float:
+        since_s = perf_counter() - self.app.key_at_s
+        return max(0.0, _AFTER_A_KEY_S - since_s) if self.app.key_at_s > self._started_s else 0.0
 
     def _go_on(self) -> bool:
         began = perf_counter()
@@ -214,14 +225,17 @@ class FleetTable(LineList):
         return self._columns
 
     def header(self, width: int) -> Line:
-        wish = self._arrangement.wish
-        arrow = self._glyphs.down if wish.descending else self._glyphs.up
-        return self.columns(width).head(wish.sort, arrow)
+        wish, columns = self._arrangement.wish, self.columns(width)
+        key = (id(columns), wish.sort, wish.descending)
+        if self._head[0] != key:  # asked for once a row
+            arrow = self._glyphs.down if wish.descending else self._glyphs.up
+            self._head = (key, columns.head(wish.sort, arrow))
+        return self._head[1]
 
     def row(self, index: int, width: int) -> Line:
         row, now = self._arrangement.rows[index], self._now()
         if isinstance(row, Device):
-            indent = row.in_outage or bool(self._arrangement.wish.group_by)
+            indent = row.in_outage and not self._arrangement.wish.group_by
             return device_row(row, self.columns(width), now, self._glyphs, indent=indent, selected=row in self.selection)
         if isinstance(row, Group):
             folded = row.value not in self._arrangement.unfolded
@@ -237,7 +251,6 @@ class FleetTable(LineList):
     def on_cursor_moved(self) -> None:
         self._pinned = self.selected
         self._to_top = False  # whoever moves meanwhile knows better
-        self._was_moved = True
 
     def on_line_list_moved(self) -> None:
         self._moved_mono = self._now().mono_s

@@ -185,7 +185,15 @@ class LineList(ScrollView, can_focus=True):
     @property
     def at_bottom(self) -> bool:
         """Whether the last row is in sight."""
-        return self.scroll_offset.y + self.page >= self.row_count()
+        return self.row_at(self.page - 1) >= self.row_count() - 1
+
+    def row_at(self, y: int) -> int:
+        """The row that stands in a line below the header; past the last one where there is none."""
+        return self.scroll_offset.y + y
+
+    def scroll_height(self) -> int:
+        """The height that the scrollbar is for."""
+        return self.row_count() + self._header_height
 
     def repaint(self) -> None:
         """Bring the visible cells up to date."""
@@ -207,7 +215,7 @@ class LineList(ScrollView, can_focus=True):
 
     def set_rows_changed(self) -> None:
         """The number of rows may have changed: set the height to scroll over, and repaint."""
-        size = Size(self.width, self.row_count() + self._header_height)
+        size = Size(self.width, self.scroll_height())
         if size != self.virtual_size:
             self._set_virtual_size(size)
         self.repaint()
@@ -221,13 +229,27 @@ class LineList(ScrollView, can_focus=True):
         else:
             self.virtual_size = size
 
+    def shift(self, rows: int, cursor: int) -> None:
+        """Rows came or went above what is in sight, which stays where it is: nothing is painted but the scrollbar."""
+        self.cursor += cursor
+        if rows:
+            y = self.scroll_offset.y + rows
+            self.set_reactive(LineList.scroll_y, float(y))
+            self.set_reactive(LineList.scroll_target_y, float(y))
+            if self.show_vertical_scrollbar:
+                self.vertical_scrollbar.position = y
+
     def _wanted(self, y: int, width: int) -> Line:
         header = self.header(width)
         if header is not None:
             if y == 0:
                 return pad(header, width)
             y -= 1
-        index = self.scroll_offset.y + y
+        return self.line_at(y, width)
+
+    def line_at(self, y: int, width: int) -> Line:
+        """What stands in a line below the header."""
+        index = self.row_at(y)
         return pad(self.row(index, width), width) if index < self.row_count() else pad(EMPTY, width)
 
     def _match_width(self, width: int) -> None:
@@ -243,10 +265,9 @@ class LineList(ScrollView, can_focus=True):
         if line is None:
             line = self._shown[y] = self._wanted(y, width)
         over = None
-        if self.has_cursor and self.cursor < self.row_count():
-            index = self.scroll_offset.y + y - self._header_height
-            if index == self.cursor and y >= self._header_height:
-                over = self._styles_by_name.get("cursor")
+        below = y - self._header_height
+        if self.has_cursor and self.cursor < self.row_count() and below >= 0 and self.row_at(below) == self.cursor:
+            over = self._styles_by_name.get("cursor")
         return self._styles_by_name.strip(line, width, self.rich_style, over)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -313,7 +334,7 @@ class LineList(ScrollView, can_focus=True):
             self.post_message(self.Chosen(self.cursor))
 
     def on_click(self, event: events.Click) -> None:
-        index = self.scroll_offset.y + event.y - self._header_height
+        index = self.row_at(max(0, event.y - self._header_height))
         if event.y < self._header_height or index >= self.row_count() or not self.has_cursor:
             return
         if index == self.cursor:

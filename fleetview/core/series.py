@@ -1,0 +1,162 @@
+"""What Prometheus answers, typed; and what is asked of it: selectors that escape, steps that are not refused."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fleetview.core.servers import told
+
+MAX_POINTS_EACH = 11_000
+"""Of one series: Prometheus answers HTTP 400 to more."""
+MAX_SERIES = 20_000
+MAX_POINTS = 1_000_000
+"""Of one answer, 16 bytes each."""
+MAX_WARNINGS = 10
+
+
+class NotAnAnswerError(ValueError):
+    """The JSON is not what Prometheus' API answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer: `times_s[i]` (Unix, by the server's clock) goes with `values[i]`."""
+
+    labels: Mapping[str, str]
+    """As received: hostile until cleaned."""
+    times_s: array[float]
+    values: array[float]
+    """NaN and the infinities are values like any other; Prometheus means them."""
+
+    @property
+    def last(self) -> float:
+        """The newest value; NaN when there is none."""
+        return self.values[-1] if self.values else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one query."""
+
+    series: tuple[Series, ...]
+    warnings: tuple[str, ...]
+    infos: tuple[str, ...]
+    partial: bool
+    """The server says that data is missing (Thanos, VictoriaMetrics)."""
+    received_mono_s: float
+    received_unix_s: float
+    took_s: float = 0.0
+    dropped_series: int = 0
+    """Series beyond our bounds, which are not in `series`."""
+    histograms: int = 0
+    """Series that hold native histograms only, which are not shown."""
+    text: str | None = field(default=None)
+    """Of a query whose answer is a string."""
+
+    @property
+    def points(self) -> int:
+        """How many values it holds."""
+        return sum(len(one.values) for one in self.series)
+
+    @property
+    def badge(self) -> tuple[str, ...]:
+        """Why the answer is not the whole truth, one sentence each; empty when it is."""
+        found = ["the server says that the answer is partial"] if self.partial else []
+        found += self.warnings
+        if self.dropped_series:
+            found.append(f"{self.dropped_series} more series are not shown: narrow the query down")
+        if self.histograms:
+            found.append(f"{self.histograms} native histograms are not shown")
+        return (*found, *self.infos)
+
+
+def read_answer(body: object, *, mono_s: float, unix_s: float, took_s: float = 0.0) -> Answer:
+    """The answer in the body of `/api/v1/query` or `/api/v1/query_range`. Raises NotAnAnswerError."""
+    try:
+        return _Reader(body).answer(mono_s, unix_s, took_s)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as err:
+        msg = "this is not an answer of Prometheus' query API"
+        raise NotAnAnswerError(msg) from err
+
+
+class _Reader:
+    def __init__(self, body: object) -> None:
+        if not isinstance(body, dict) or body.get("status") != "success":
+            raise ValueError(body)
+        self._body = body
+        self._series: list[Series] = []
+        self._points = self._dropped = self._histograms = 0
+
+    def answer(self, mono_s: float, unix_s: float, took_s: float) -> Answer:
+        data = self._body["data"]
+        kind, result = data["resultType"], data["result"]
+        text = None
+        if kind == "scalar":
+            self._add({}, [result])
+        elif kind == "string":
+            text = told(str(result[1]))
+        else:
+            for item in result:
+                self._take(kind, item)
+        partial = self._body.get("isPartial") is True
+        return Answer(
+            tuple(self._series),
+            _texts(self._body.get("warnings")),
+            _texts(self._body.get("infos")),
+            partial,
+            mono_s,
+            unix_s,
+            took_s,
+            self._dropped,
+            self._histograms,
+            text,
+        )
+
+    def _take(self, kind: str, item: dict[str, object]) -> None:
+        key = {"vector": "value", "matrix": "values"}[kind]
+        if key not in item and ("histogram" in item or "histograms" in item):
+            self._histograms += 1
+            return
+        samples = item[key]
+        if not isinstance(samples, list):
+            raise TypeError(key)
+        labels = item["metric"]
+        if not isinstance(labels, dict):
+            raise TypeError(labels)
+        self._add(labels, [samples] if kind == "vector" else samples)
+
+    def _add(self, labels: dict[str, str], samples: Sequence[Sequence[float | str]]) -> None:
+        if len(self._series) >= MAX_SERIES or self._points + len(samples) > MAX_POINTS:
+            self._dropped += 1
+            return
+        times, values = array("d"), array("d")
+        for at, value in samples:
+            times.append(float(at))
+            values.append(float(value))  # "NaN", "+Inf" and "-Inf" are Python's words too
+        self._points += len(samples)
+        self._series.append(Series({str(name): str(text) for name, text in labels.items()}, times, values))
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    return tuple(told(str(item)) for item in found[:MAX_WARNINGS]) if isinstance(found, list) else ()
+
+
+def step_s(range_s: float, columns: int, scrape_interval_s: float) -> float:
+    """The seconds between points: one a column, but none between two scrapes, and never more points than are allowed."""
+    fewest = range_s / (MAX_POINTS_EACH - 1)  # both ends count
+    return max(scrape_interval_s, range_s / max(1, columns), fewest, 0.001)
+
+
+def quoted(value: str) -> str:
+    """A text as a string literal of PromQL."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def selector(metric: str, labels: Mapping[str, str]) -> str:
+    """`metric{name="value",...}` for labels with any text."""
+    inside = ",".join(f"{name}={quoted(value)}" for name, value in labels.items())
+    return f"{metric}{{{inside}}}"
