@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import subprocess
+from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.programs import require
 
@@ -56,9 +57,10 @@ def test_nan_and_infinity_are_no_heartbeat_and_null_is_no_number() -> None:
     found = world.scrape()
     assert own(found) == OF_THE_HEARTBEAT
     assert found["fleet_device_malformed_messages_total"] == 2
-    world.heartbeat(2, metrics={"a": None, "b": 2})
-    assert (world.scrape().named("fleet_a"), world.scrape()["fleet_b"]) == (set(), 2)
-    assert world.store.dropped["acme", "heartbeat"] == 1
+    world.heartbeat(2, metrics={"a": None, "b": -2, "c_total": -1})
+    found = world.scrape()
+    assert (found.named("fleet_a"), found["fleet_b"], found.named("fleet_c_total")) == (set(), -2, set())
+    assert world.store.dropped["acme", "heartbeat"] == 2
 
 
 def test_a_module_listed_twice_is_shown_once() -> None:
@@ -195,3 +197,44 @@ def test_our_own_names_pass_the_linter() -> None:
         [require("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+_COUNT = st.integers(0, 2**63 - 1)
+_NUMBER = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**200), 2**200)
+_HEARTBEAT = st.fixed_dictionaries(
+    {
+        "session": st.sampled_from(["S1", "S2"]),
+        "seq": _COUNT,
+        "timestamp": st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-11-22T10:30:00Z"]),
+    },
+    optional={
+        "health": st.sampled_from([None, "ok", "degraded", "critical"]),
+        "uptime_s": _NUMBER,
+        "resources": st.none() | st.dictionaries(st.sampled_from(["cpu", "memory", "disk", "temperature_c"]), _NUMBER),
+        "modules": st.lists(
+            st.fixed_dictionaries({"name": st.text(max_size=3)}, optional={"restarts": _COUNT}), max_size=40
+        ),
+        "metrics": st.dictionaries(st.from_regex(r"[a-c]{1,2}(_total)?", fullmatch=True) | st.text(max_size=3), _NUMBER),
+        "logs": st.none() | st.dictionaries(st.sampled_from(["debug", "info", "warn", "error"]), _COUNT),
+        "spool": st.none() | st.dictionaries(st.sampled_from(["records", "bytes", "dropped"]), _COUNT),
+        "link": st.none() | st.fixed_dictionaries({"rtt_ms": _NUMBER, "reconnects": _COUNT}),
+        "config": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "release": st.none() | st.text(max_size=3),
+    },
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(_HEARTBEAT, st.booleans()), max_size=8), st.sampled_from([3, 1000]))
+def test_no_heartbeats_make_it_raise_or_the_text_invalid(heard: list[tuple[dict[str, Any], bool]], bound: int) -> None:
+    world = ExportWorld(max_names=bound, max_series=30 * bound)
+    world.online()
+    for fields, retained in heard:
+        world.send(Channel.HEARTBEAT, fields, retained=retained)
+        found = world.scrape(openmetrics=True)
+        parsed(found.text)
+        assert all(map(math.isfinite, found.values()))
+    device = world.fleet.devices[LAB]
+    assert world.store.series["acme"] == len(world.store.record(device).values)
+    world.send_bytes(Channel.BIRTH, b"")
+    assert (len(world.store.shapes), world.store.shapes.names("acme"), world.store.series) == (0, 0, {})
