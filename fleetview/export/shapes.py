@@ -113,13 +113,18 @@ def numbers_of(tenant: str, body: Heartbeat) -> Numbers:
     values += [module.restarts for module in modules]
     metrics = body.metrics
     dropped = 2 * (len(body.modules) - len(modules))
-    if len(metrics) > MAX_METRICS or None in metrics.values():
-        kept = [(name, value) for name, value in metrics.items() if value is not None][:MAX_METRICS]
+    if len(metrics) > MAX_METRICS or not all(value is not None and value >= 0 for value in metrics.values()):
+        kept = [(name, value) for name, value in metrics.items() if _counts(name, value)][:MAX_METRICS]
         dropped += len(metrics) - len(kept)
         metrics = dict(kept)
     values += [value for value in metrics.values() if value is not None]
     key = Key(tenant, absent, tuple([(module.name, module.state or "?") for module in modules]), tuple(metrics))
     return Numbers(key, values, dropped)
+
+
+def _counts(name: str, value: float | None) -> bool:
+    """Whether it is a number that can be what its name says: one negative counter would cost the whole scrape."""
+    return value is not None and (value >= 0 or not name.endswith("_total"))
 
 
 class Shape:

@@ -9,8 +9,10 @@ import os
 import signal
 import socket
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from support.agents import agent_process
 from support.broker import Broker, mosquitto
 from support.exporters import ExportProcess, export_process
 from support.programs import free_port
-from support.prometheus import Prometheus, prometheus
+from support.servers import prometheus
 from support.wait import wait_until
 
 from fleetview_agent.wire import format_time
@@ -74,8 +76,26 @@ class Devices:
         return format_time(datetime.now(UTC))
 
 
-def scraping(tmp_path: Path, exporter: ExportProcess) -> Any:
-    return prometheus(tmp_path, CONFIG.replace("PORT", str(exporter.port)))
+class Prometheus:
+    """A running Prometheus' API."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def get(self, path: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=20) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, promql: str) -> dict[str, float]:
+        """An instant query's values by device."""
+        return {each["metric"]["device"]: float(each["value"][1]) for each in self.get("query", query=promql)["result"]}
+
+
+@contextmanager
+def scraping(tmp_path: Path, exporter: ExportProcess) -> Iterator[Prometheus]:
+    with prometheus(tmp_path, config=CONFIG.replace("PORT", str(exporter.port))) as url:
+        yield Prometheus(url)
 
 
 def test_prometheus_sees_a_real_agent_and_a_device_whose_series_end(
@@ -88,7 +108,6 @@ def test_prometheus_sees_a_real_agent_and_a_device_whose_series_end(
         agent_process(tmp_path, broker_url=broker.url, agent_id="real-1", tenant="acme", site="lab", heartbeat_interval=1),
         scraping(tmp_path, exporter) as server,
     ):
-        assert isinstance(server, Prometheus)
         devices.live(dead, resources={"cpu": 0.25}, metrics={"requests_total": 7}, release="1.4.2")
         wait_until(lambda: server.query("fleet_device_up") == {"gw-1": 1, "real-1": 1})
         wait_until(lambda: server.query("fleet_requests_total") == {"gw-1": 7})
@@ -96,7 +115,7 @@ def test_prometheus_sees_a_real_agent_and_a_device_whose_series_end(
         assert server.query('fleet_device_cpu_ratio{tenant="acme",site="plant-7",release="1.4.2",ring="canary"}') == {
             "gw-1": 0.25
         }
-        [target] = server.targets()
+        [target] = server.get("targets")["activeTargets"]
         assert (target["health"], target["lastError"]) == ("up", "")
         devices.publish(dead, "state", {"state": "offline", "at": "2026-11-22T10:30:00.000Z", "reason": "bye"})
         wait_until(lambda: server.query("fleet_device_up") == {"gw-1": 0, "real-1": 1})

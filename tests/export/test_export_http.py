@@ -154,8 +154,11 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-async def test_others_have_their_turn_between_two_pieces(packed: bool) -> None:
-    """Ingest shares the loop with a scrape: each piece must let it in, though the socket takes all at once."""
+async def test_others_have_their_turn_every_few_pieces(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingest shares the loop with a scrape, which must let it in though the socket takes all at once."""
+    now_s = [0.0]
+    monkeypatch.setattr(http, "monotonic", lambda: now_s[0])
+    alone = 0
     turns: list[int] = []
     pieces = 200
 
@@ -166,10 +169,13 @@ async def test_others_have_their_turn_between_two_pieces(packed: bool) -> None:
 
     def counted(_: Request) -> Answer:
         def made() -> Iterator[str]:
+            nonlocal alone
             for _ in range(pieces):
                 before = len(turns)
+                now_s[0] += http.TURN_S / 4
                 yield "x"
-                assert len(turns) > before
+                alone = 0 if len(turns) > before else alone + 1
+                assert alone < 6  # four, and those on either side of a turn
 
         return Answer(HTTPStatus.OK, "text/plain", made())
 
