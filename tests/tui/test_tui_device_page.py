@@ -168,9 +168,9 @@ def test_a_long_address_gives_way_to_the_state() -> None:
 
 
 def test_wide_pages_have_two_columns() -> None:
-    (row,) = [line for line in lines_of(rich(), 160) if "── facts" in line]
+    (row,) = [line for line in lines_of(rich(), 160) if "── last hour" in line]
     assert "── modules" in row
-    assert not any("── facts" in line and "── modules" in line for line in lines_of(rich(), 80))
+    assert not any("── last hour" in line and "── modules" in line for line in lines_of(rich(), 80))
 
 
 @pytest.mark.parametrize("width", [80, 160])

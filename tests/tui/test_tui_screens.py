@@ -320,7 +320,7 @@ async def test_hostile_words_break_no_row_of_any_screen() -> None:
         assert isinstance(stage.app.screen, RecordScreen)
         await stage.press("escape", "escape", "escape")
         await stage.press("slash")
-        await stage.type("[bold]:x")
+        await stage.type("[bold]:x ")
         assert "[bold]" in stage.rows[stage.row_of("unknown field")], "what is typed is no markup either"
         await stage.press("escape", "L")
         assert isinstance(stage.app.screen, LogScreen)

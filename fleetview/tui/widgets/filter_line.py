@@ -111,7 +111,7 @@ class FilterLine(Vertical):
         make the list below jump.
         """
         self._problem = problem
-        self.set_class(problem is not None and not unfinished, "-wrong")
+        self.set_class(problem is not None and not (unfinished and self._input.has_focus), "-wrong")
         self.query_one(Static).update(problem or "")
 
     def on_input_changed(self, event: Input.Changed) -> None:
