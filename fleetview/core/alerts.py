@@ -74,6 +74,18 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """An alerting rule, as Prometheus tells it. Its texts are as received."""
+
+    group: str
+    health: str
+    """`ok`, `err` or `unknown`."""
+    error: str
+    for_s: float
+    """How long its condition must hold."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One alert, from one source or both. All its texts are as received: hostile until cleaned."""
 
@@ -96,6 +108,8 @@ class Alert:
     """Where its rule can be looked at."""
     told: str | None = None
     """The fingerprint that Alertmanager gave it."""
+    rule: Rule | None = field(default=None, compare=False)
+    """What Prometheus says of its rule."""
 
     @property
     def name(self) -> str:
@@ -188,10 +202,11 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
                 problems.append(f"rule {clean(str(_get(rule, 'name')))[:80]} cannot be evaluated: {said}")
             query = str(_get(rule, "query") or "")
             threshold = threshold_of(query)
+            about = _rule(group, rule)
             for item in _list(_get(rule, "alerts")):
                 if len(alerts) >= MAX_ALERTS:
                     dropped += 1
-                elif (alert := _of_prometheus(item, query, threshold)) is None:
+                elif (alert := _of_prometheus(item, query, threshold, about)) is None:
                     malformed += 1
                 else:
                     alerts.append(alert)
@@ -239,6 +254,7 @@ def _joined(ours: Alert, theirs: Alert) -> Alert:
         value=ours.value,
         threshold=ours.threshold,
         query=ours.query,
+        rule=ours.rule,
         url=theirs.url or ours.url,
         sources=(*ours.sources, *theirs.sources),
     )
@@ -249,7 +265,16 @@ def _order(alert: Alert) -> tuple[int, int, float, str, str]:
     return severity_rank(alert.severity), _STATE_RANK[alert.state], since, alert.name, str(sorted(alert.labels.items()))
 
 
-def _of_prometheus(item: Any, query: str, threshold: str | None) -> Alert | None:  # noqa: ANN401
+def _rule(group: Any, rule: Any) -> Rule:  # noqa: ANN401
+    try:
+        for_s = float(_get(rule, "duration") or 0)
+    except (TypeError, ValueError):
+        for_s = 0.0
+    health, error = str(_get(rule, "health") or "unknown"), str(_get(rule, "lastError") or "")
+    return Rule(str(_get(group, "name") or ""), health, error, for_s)
+
+
+def _of_prometheus(item: Any, query: str, threshold: str | None, rule: Rule) -> Alert | None:  # noqa: ANN401
     labels = _texts(_get(item, "labels"))
     state = _get(item, "state")
     if labels is None or state not in {"firing", "pending"}:
@@ -267,6 +292,7 @@ def _of_prometheus(item: Any, query: str, threshold: str | None) -> Alert | None
         threshold,
         query,
         ("prometheus",),
+        rule=rule,
     )
 
 

@@ -47,6 +47,7 @@ class DeviceScreen(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "back", id="device.back", tooltip="Back to where you came from"),
         Binding("l", "logs", "logs", id="device.logs", tooltip="The logs of this device"),
+        Binding("a", "alerts", "alerts", id="device.alerts", tooltip="The alerts of this device"),
         Binding("y", "copy(False)", "copy", id="device.copy", tooltip="Copy the device's row"),
         Binding("Y", "copy(True)", "copy JSON", id="device.copy_json", tooltip="Copy the device as JSON"),
     ]
@@ -91,6 +92,9 @@ class DeviceScreen(View):
 
     def action_back(self) -> None:
         self.dismiss()
+
+    def action_alerts(self) -> None:
+        self.app.open_alerts(self._device.address)
 
     def action_logs(self) -> None:
         self.app.open_logs(self._device.address)

@@ -1,0 +1,299 @@
+"""Alerts on the screen: the list, the whole of one, badges, silences, and servers that do not answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fleetview.core.alertbook import AlertBook, Server, holding
+from fleetview.core.alerts import Alert, AlertState, Rule, Source
+from fleetview.core.servers import Health, Standing, Verdict
+from fleetview.core.silences import Matcher, Silence, SilenceState
+from fleetview.feeds.web import AskError
+from fleetview.tui.alert_desk import AlertSetup
+from fleetview.tui.screens.alert import AlertScreen
+from fleetview.tui.screens.alerts import AlertsScreen
+from fleetview.tui.screens.device import DeviceScreen
+from fleetview.tui.screens.form import FormScreen
+from fleetview.tui.spans import line_width
+from fleetview.tui.status import status_lines
+from tui.stage import STARTED, FakeAlerts, Stage, Told, dashboard
+
+BOTH: tuple[Source, ...] = ("prometheus", "alertmanager")
+
+
+def alert(name: str, device: str | None = "gw-1", severity: str = "critical", **more: Any) -> Alert:
+    labels = {"alertname": name, "severity": severity, "tenant": "acme", "site": "plant-1"}
+    if device is not None:
+        labels["device"] = device
+    given = {"state": AlertState.FIRING, "since_unix_s": STARTED.unix_s - 360, "sources": BOTH, **more}
+    return Alert(labels, **given)
+
+
+def server(
+    source: Source = "prometheus", health: Health = Health.UP, words: str = "", answered: float | None = 4.0
+) -> Server:
+    standing = Standing(health, words, STARTED.mono_s - 130)
+    return Server(source, f"http://{source}.example", standing, None if answered is None else STARTED.mono_s - answered)
+
+
+def silence(name: str = "5f6c-1", ends_in: float = 4800.0, comment: str = "new fan") -> Silence:
+    ends = STARTED.unix_s + ends_in
+    return Silence(name, (Matcher("device", "gw-2"),), SilenceState.ACTIVE, STARTED.unix_s - 60, ends, "ana", comment)
+
+
+HOT = alert(
+    "TooHot",
+    value=0.97,
+    threshold="> 0.9",
+    query="vitals_cpu > 0.9",
+    annotations={"summary": "cpu is \x1b[31m97 %", "runbook_url": "https://runbooks.example/too-hot"},
+    rule=Rule("fleet", "ok", "", 300.0),
+)
+FULL = alert("DiskFills", "gw-2", "warning", state=AlertState.SILENCED, silenced_by=("5f6c-1",))
+SOON = alert("Slow", "gw-3", "warning", state=AlertState.PENDING)
+WATCHDOG = alert("Watchdog", None, "none")
+
+
+def book(*alerts: Alert, servers: tuple[Server, ...] = (server(), server("alertmanager")), **more: Any) -> AlertBook:
+    return AlertBook(alerts or (HOT, SOON, FULL, WATCHDOG), holding([silence()]), servers=servers, **more)
+
+
+@asynccontextmanager
+async def alerting(feed: FakeAlerts, *, size: tuple[int, int] = (160, 36), **setup: Any) -> AsyncIterator[Stage]:
+    told = Told()
+    told.online("gw-1", "gw-2", "gw-3")
+    given = AlertSetup(lambda: feed, author="ana", options=" --context plant", **setup)
+    async with dashboard(told, size=size, alerts=given) as stage:
+        await stage.tick(1)
+        yield stage
+
+
+async def test_the_list_is_worst_first_and_says_all() -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        await stage.press("a")
+        await stage.see("TooHot")
+        hot = stage.rows[stage.row_of("TooHot")]
+        for words in ("✗ firing", "critical", "acme/plant-1/gw-1", "6m", "0.97 > 0.9", "cpu is ␛[31m97 %"):
+            assert words in hot
+        assert "for 1h 19m more by ana: new fan" in stage.rows[stage.row_of("DiskFills")]
+        assert "☾ silenced" in stage.rows[stage.row_of("DiskFills")]
+        assert stage.order("TooHot", "Slow", "DiskFills", "Watchdog") == ["TooHot", "Slow", "DiskFills", "Watchdog"]
+        assert "1 firing, 1 pending, 1 silenced" in stage.text, "the dead man's switch is not counted"
+
+
+async def test_the_first_line_says_how_many_fire_and_how_old_that_is() -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        assert "prometheus ● now ▏ alertmanager ● now ▏ alerts 1 firing" in stage.rows[0]
+        await stage.tick(30)
+        assert "prometheus ● 30s" in stage.rows[0]
+        await stage.tick(200)
+        assert "alerts 1 firing, 3m old" in stage.rows[0]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+async def test_alerts_cost_the_first_line_nothing(width: int) -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        watch = stage.app.watching()
+        plain = status_lines(replace(watch, alerts=()), width, stage.app.glyphs)[0]
+        line = status_lines(watch, width, stage.app.glyphs)[0]
+        assert watch.alerts
+        assert line[: len(plain) - 2] == plain[:-2]
+        assert line[-1] == plain[-1]
+        assert line_width(line) <= max(line_width(plain), width - 14)
+
+
+async def test_nobody_is_configured() -> None:
+    told = Told()
+    told.online("gw-1")
+    async with dashboard(told) as stage:
+        assert "alerts" not in stage.rows[0]
+        await stage.press("a")
+        await stage.see("Neither Prometheus nor Alertmanager is configured")
+        assert "--prometheus URL --alertmanager URL" in stage.text
+        await stage.press("s", "e", "x", "enter", "S", "escape")
+        assert not isinstance(stage.app.screen, FormScreen)
+
+
+async def test_a_server_that_hangs_costs_nothing_and_is_said() -> None:
+    feed = FakeAlerts(book(), hangs=True)
+    async with alerting(feed) as stage:
+        assert "gw-2" in stage.text
+        await stage.press("a")
+        await stage.see("asked, and not answered yet")
+        assert "no alerts" not in stage.text
+    assert feed.closed
+
+
+async def test_a_server_that_is_down_is_said_in_words_with_its_age() -> None:
+    down = server("prometheus", Health.UNREACHABLE, "connection refused by \x1b[2Jprom.example", answered=600)
+    async with alerting(FakeAlerts(book(servers=(down,)))) as stage:
+        assert "prometheus ✗ unreachable 10m" in stage.rows[0]
+        await stage.press("a")
+        await stage.see("✗ unreachable for 2m")
+        assert "what it told is 10m 01s old: connection refused by ␛[2Jprom.example" in stage.text
+
+
+async def test_who_never_answered_leaves_no_all_clear() -> None:
+    down = server("prometheus", Health.REFUSED, "HTTP 401", answered=None)
+    async with alerting(FakeAlerts(AlertBook(servers=(down,)))) as stage:
+        assert "alerts ?, not all known" in stage.rows[0]
+        await stage.press("a")
+        await stage.see("no alerts, as far as those that answered know")
+
+
+async def test_enter_drills_to_the_device_and_back() -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        await stage.press("a", "enter")
+        assert isinstance(stage.app.screen, DeviceScreen)
+        assert "alerts" in stage.rows[0]
+        await stage.see("acme/plant-1/gw-1")
+        await stage.press("a")
+        await stage.see("alerts of acme/plant-1/gw-1")
+        assert "TooHot" in stage.text
+        assert "DiskFills" not in stage.text
+        await stage.press("escape", "escape")
+        assert isinstance(stage.app.screen, AlertsScreen)
+
+
+async def test_the_whole_of_an_alert() -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        await stage.press("a", "x")
+        await stage.see("vitals_cpu > 0.9")
+        assert isinstance(stage.app.screen, AlertScreen)
+        for words in ("https://runbooks.example/too-hot", "evaluated well", "its condition must hold for 5m", "plant-1"):
+            assert words in stage.text
+        await stage.press("escape", "down", "down", "x")
+        await stage.see("for 1h 19m more")
+        assert "Prometheus does not tell of this alert" in stage.text
+
+
+async def test_without_a_device_enter_shows_the_alert() -> None:
+    async with alerting(FakeAlerts(book(alert("SiteDown", None), alert("Gone", "gw-99")))) as stage:
+        await stage.press("a", "enter")
+        assert isinstance(stage.app.screen, AlertScreen)
+        await stage.press("escape", "down", "enter")
+        assert isinstance(stage.app.screen, AlertScreen)
+
+
+async def test_words_filter_and_the_command_takes_them() -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        await stage.press("a", "slash")
+        await stage.type("disk")
+        assert "TooHot" not in stage.text
+        assert "DiskFills" in stage.text
+        await stage.press("enter", "escape")
+        assert "TooHot" in stage.text
+        await stage.press("colon")
+        await stage.type("alerts pending")
+        await stage.press("enter")
+        await stage.see("Slow")
+        assert "TooHot" not in stage.text
+
+
+async def test_devices_wear_badges() -> None:
+    async with alerting(FakeAlerts(book())) as stage:
+        assert "1 alert" in stage.rows[stage.row_of("gw-1")]
+        assert "1 silenced 1h 19m left" in stage.rows[stage.row_of("gw-2")]
+        await stage.tick(300)
+        assert "1 alert (old)" in stage.rows[stage.row_of("gw-1")]
+
+
+async def test_the_cursor_stays_with_its_alert() -> None:
+    feed = FakeAlerts(book())
+    async with alerting(feed) as stage:
+        await stage.press("a", "down")
+        feed.book = book(alert("Worse"), HOT, SOON)
+        await stage.press("r")
+        assert feed.retried == 1
+        await stage.tick(1)
+        await stage.see("Worse")
+        await stage.press("x")
+        assert "Slow" in stage.text.splitlines()[stage.row_of("pending")]
+
+
+async def test_a_dead_mans_switch_that_is_gone_is_said_on_every_screen() -> None:
+    trouble = "the dead man's switch Watchdog fires no more: alerts may not come through"
+    async with alerting(FakeAlerts(book(HOT, switch=trouble)), size=(80, 24)) as stage:
+        await stage.see(trouble[:60])
+
+
+# -- silences
+
+
+async def test_a_silence_is_counted_first_and_set_on_the_second_enter() -> None:
+    feed = FakeAlerts(book())
+    async with alerting(feed) as stage:
+        await stage.press("a", "s")
+        await stage.see('alertname="TooHot", tenant="acme", site="plant-1", device="gw-1"')
+        await stage.press("enter")
+        await stage.see("comment: say why")
+        await stage.type("new fan")
+        await stage.press("enter")
+        await stage.see("keeps quiet for 2h 00m: 3 alerts on 2 devices now, and all that come")
+        assert "fleetview silence add --context plant 'alertname=\"TooHot\"'" in stage.text
+        assert "--for 2h --author ana --comment 'new fan'" in stage.text
+        assert feed.changed == []
+        await stage.type("s")
+        assert "keeps quiet" not in stage.text, "what was said is not what would be done any more"
+        await stage.press("enter")
+        await stage.see("keeps quiet")
+        rounds = feed.rounds
+        await stage.press("enter")
+        await stage.see("silenced for 2h 00m: 5f6c-new")
+        matchers = ('alertname="TooHot"', 'tenant="acme"', 'site="plant-1"', 'device="gw-1"')
+        assert feed.changed == [("silence", *matchers, 7200.0, "ana", "new fans")]
+        assert isinstance(stage.app.screen, AlertsScreen)
+        assert feed.rounds > rounds
+
+
+async def test_a_selection_is_silenced_together() -> None:
+    async with alerting(FakeAlerts(book(HOT, alert("TooHot", "gw.9")))) as stage:
+        await stage.press("a", "space", "space", "s")
+        await stage.see(r'device=~"gw-1|gw\\.9"')
+        assert "silence 2 alerts" in stage.text
+
+
+async def test_a_silence_that_is_refused_says_why_and_stays() -> None:
+    feed = FakeAlerts(book(), problem=AskError(Verdict(None, "Alertmanager refuses the question")))
+    async with alerting(feed) as stage:
+        await stage.press("a", "s")
+        await stage.type("why")
+        await stage.press("enter")
+        await stage.see("Alertmanager refuses the question")
+        await stage.press("enter", "escape")
+        assert feed.changed == []
+        assert isinstance(stage.app.screen, AlertsScreen)
+
+
+async def test_silences_are_extended_and_ended() -> None:
+    feed = FakeAlerts(book())
+    async with alerting(feed) as stage:
+        await stage.press("a", "down", "down", "e")
+        await stage.see("extend the silence: new fan")
+        await stage.press("enter")
+        await stage.see("stay quiet for 3h 19m from now")
+        await stage.press("enter")
+        await stage.see("ends 2h 00m later")
+        await stage.press("S")
+        await stage.see('device="gw-2"')
+        await stage.press("E")
+        await stage.see("3 alerts on 2 devices are told again")
+        assert "fleetview silence expire --context plant 5f6c-1" in stage.text
+        await stage.press("enter")
+        await stage.see("ended: 5f6c-1")
+        assert feed.changed == [("extend", "5f6c-1", 7200.0, "ana"), ("expire", "5f6c-1")]
+
+
+async def test_nothing_is_changed_where_only_reading_is_allowed() -> None:
+    feed = FakeAlerts(book())
+    async with alerting(feed, read_only="plant is read-only (--read-only): silences are not changed from here") as stage:
+        await stage.press("a", "s")
+        await stage.see("silences are not changed from here")
+        await stage.press("down", "down", "e", "E")
+        assert isinstance(stage.app.screen, AlertsScreen)
+        assert feed.changed == []
