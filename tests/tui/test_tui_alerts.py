@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from textual.screen import Screen
 
 from fleetview.core.alertbook import AlertBook, Server, holding
 from fleetview.core.alerts import Alert, AlertState, Rule, Source
@@ -73,6 +74,10 @@ async def alerting(feed: FakeAlerts, *, size: tuple[int, int] = (160, 36), **set
         yield stage
 
 
+def shows(stage: Stage, kind: type[Screen[Any]]) -> bool:
+    return isinstance(stage.app.screen, kind)
+
+
 async def test_the_list_is_worst_first_and_says_all() -> None:
     async with alerting(FakeAlerts(book())) as stage:
         await stage.press("a")
@@ -116,7 +121,7 @@ async def test_nobody_is_configured() -> None:
         await stage.see("Neither Prometheus nor Alertmanager is configured")
         assert "--prometheus URL --alertmanager URL" in stage.text
         await stage.press("s", "e", "x", "enter", "S", "escape")
-        assert not isinstance(stage.app.screen, FormScreen)
+        assert not shows(stage, FormScreen)
 
 
 async def test_a_server_that_hangs_costs_nothing_and_is_said() -> None:
@@ -149,7 +154,7 @@ async def test_who_never_answered_leaves_no_all_clear() -> None:
 async def test_enter_drills_to_the_device_and_back() -> None:
     async with alerting(FakeAlerts(book())) as stage:
         await stage.press("a", "enter")
-        assert isinstance(stage.app.screen, DeviceScreen)
+        assert shows(stage, DeviceScreen)
         assert "alerts" in stage.rows[0]
         await stage.see("acme/plant-1/gw-1")
         await stage.press("a")
@@ -157,14 +162,14 @@ async def test_enter_drills_to_the_device_and_back() -> None:
         assert "TooHot" in stage.text
         assert "DiskFills" not in stage.text
         await stage.press("escape", "escape")
-        assert isinstance(stage.app.screen, AlertsScreen)
+        assert shows(stage, AlertsScreen)
 
 
 async def test_the_whole_of_an_alert() -> None:
     async with alerting(FakeAlerts(book())) as stage:
         await stage.press("a", "x")
         await stage.see("vitals_cpu > 0.9")
-        assert isinstance(stage.app.screen, AlertScreen)
+        assert shows(stage, AlertScreen)
         for words in ("https://runbooks.example/too-hot", "evaluated well", "its condition must hold for 5m", "plant-1"):
             assert words in stage.text
         await stage.press("escape", "down", "down", "x")
@@ -175,9 +180,9 @@ async def test_the_whole_of_an_alert() -> None:
 async def test_without_a_device_enter_shows_the_alert() -> None:
     async with alerting(FakeAlerts(book(alert("SiteDown", None), alert("Gone", "gw-99")))) as stage:
         await stage.press("a", "enter")
-        assert isinstance(stage.app.screen, AlertScreen)
+        assert shows(stage, AlertScreen)
         await stage.press("escape", "down", "enter")
-        assert isinstance(stage.app.screen, AlertScreen)
+        assert shows(stage, AlertScreen)
 
 
 async def test_words_filter_and_the_command_takes_them() -> None:
@@ -247,7 +252,7 @@ async def test_a_silence_is_counted_first_and_set_on_the_second_enter() -> None:
         await stage.see("silenced for 2h 00m: 5f6c-new")
         matchers = ('alertname="TooHot"', 'tenant="acme"', 'site="plant-1"', 'device="gw-1"')
         assert feed.changed == [("silence", *matchers, 7200.0, "ana", "new fans")]
-        assert isinstance(stage.app.screen, AlertsScreen)
+        assert shows(stage, AlertsScreen)
         assert feed.rounds > rounds
 
 
@@ -267,7 +272,7 @@ async def test_a_silence_that_is_refused_says_why_and_stays() -> None:
         await stage.see("Alertmanager refuses the question")
         await stage.press("enter", "escape")
         assert feed.changed == []
-        assert isinstance(stage.app.screen, AlertsScreen)
+        assert shows(stage, AlertsScreen)
 
 
 async def test_silences_are_extended_and_ended() -> None:
@@ -293,7 +298,7 @@ async def test_nothing_is_changed_where_only_reading_is_allowed() -> None:
     feed = FakeAlerts(book())
     async with alerting(feed, read_only="plant is read-only (--read-only): silences are not changed from here") as stage:
         await stage.press("a", "s")
-        await stage.see("silences are not changed from here")
+        await stage.see("plant is read-only (--read-only)")
         await stage.press("down", "down", "e", "E")
-        assert isinstance(stage.app.screen, AlertsScreen)
+        assert shows(stage, AlertsScreen)
         assert feed.changed == []

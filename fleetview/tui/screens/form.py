@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from fleetview.tui.spans import Line, Span, wrap
+from fleetview.tui.spans import Line, Span, StyleName, wrap
 from fleetview.tui.widgets.bars import TitleLine
 from fleetview.tui.widgets.lines import Lines
 
@@ -41,21 +41,33 @@ class FormInput(Input):
     ]
 
 
+class _Text(NamedTuple):
+    """What is said, before it is broken into lines."""
+
+    text: str
+    style: StyleName
+    indent: int = 0
+
+
 class _Said(Lines):
     """What came of the last Enter."""
 
     def __init__(self) -> None:
         super().__init__(id="said")
-        self._said: list[Line] = []
+        self._said: tuple[_Text, ...] = ()
 
-    def say(self, lines: list[Line]) -> None:
-        self._said = lines[:_MOST_LINES]
-        self.styles.height = max(1, len(self._said))
-        self._shown = []
-        self.refresh()
+    def say(self, *texts: _Text) -> None:
+        """Show these texts, broken as there is room for."""
+        self._said = texts
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        self.styles.height = max(1, len(self.lines(self.size.width, 0)))
+        super().on_resize()
 
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        return self._said
+        found = [line for each in self._said for line in wrap(each.text, width, each.style, each.indent)]
+        return found[:_MOST_LINES]
 
 
 class FormScreen(ModalScreen[None]):
@@ -145,14 +157,13 @@ class FormScreen(ModalScreen[None]):
     async def _go(self) -> None:
         try:
             if self._plan is None:
-                self._say((Span("asking ...", "dim"),))
+                self._say(_Text("asking ...", "dim"))
                 values = {field.name: self.query_one(f"#form-{field.name}", Input).value for field in self._fields}
                 plan = await self._make_plan(values)
                 now = {field.name: self.query_one(f"#form-{field.name}", Input).value for field in self._fields}
                 if now == values:  # else somebody typed on meanwhile
                     self._plan = plan
-                    width = max(20, self.query_one(_Said).size.width)
-                    self._say(*wrap(plan.consequence, width, "degraded"), *wrap(plan.command, width, "dim", indent=4))
+                    self._say(_Text(plan.consequence, "degraded"), _Text(plan.command, "dim", indent=4))
                 else:
                     self._say()
             else:
@@ -160,10 +171,10 @@ class FormScreen(ModalScreen[None]):
                 self.dismiss()
                 return
         except Exception as err:  # noqa: BLE001  # what a feed or a parser says; it is shown, and nothing was done
-            self._say(*wrap(str(err), max(20, self.query_one(_Said).size.width), "error"))
+            self._say(_Text(str(err), "error"))
         finally:
             self._busy = False
         self._title_line()
 
-    def _say(self, *lines: Line) -> None:
-        self.query_one(_Said).say(list(lines))
+    def _say(self, *texts: _Text) -> None:
+        self.query_one(_Said).say(*texts)
