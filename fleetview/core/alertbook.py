@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fleetview.core.ages import rough_age
-from fleetview.core.alerts import Alert, AlertState, Place, Places, Source, concerns, severity_rank
+from fleetview.core.alerts import Alert, AlertState, Place, Places, Rule, Source, concerns, severity_rank
 from fleetview.core.servers import ANSWERS, Standing
 from fleetview.core.silences import Matcher, Silence, SilenceState
 from fleetview_agent.wire.topics import Address
@@ -76,6 +76,8 @@ class AlertBook:
     """What is wrong with the dead man's switch, in words; None while it does its work, or nobody can tell."""
     switches: frozenset[str] = frozenset()
     """The names of the dead man's switches that have fired since the program began."""
+    rules: tuple[Rule, ...] = ()
+    """Of Prometheus, what cannot be evaluated first."""
 
     def __post_init__(self) -> None:
         found: dict[str, list[tuple[Place, Alert]]] = defaultdict(list)

@@ -22,6 +22,9 @@ from fleetview_agent.wire.topics import Address
 MAX_ALERTS = 10_000
 """Of one source; each is about 2 KB."""
 
+MAX_RULES = 10_000
+_RULE_STATES = ("firing", "pending", "inactive")
+
 Source = Literal["prometheus", "alertmanager"]
 
 
@@ -77,7 +80,12 @@ class Place(NamedTuple):
 class Rule:
     """An alerting rule, as Prometheus tells it. Its texts are as received."""
 
+    name: str
     group: str
+    query: str
+    severity: str
+    state: str
+    """The worst of its alerts': `firing`, `pending`, `inactive`; `unknown` before it was evaluated."""
     health: str
     """`ok`, `err` or `unknown`."""
     error: str
@@ -158,6 +166,8 @@ class Alerts(NamedTuple):
     malformed: int = 0
     problems: tuple[str, ...] = ()
     """Rules that cannot be evaluated: their alerts are not known."""
+    rules: tuple[Rule, ...] = ()
+    """All of them, what cannot be evaluated first, then what fires."""
 
 
 def concerns(place: Place, tenant: str | None, site: str | None) -> bool:
@@ -192,6 +202,7 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
     """The `data` of Prometheus' `/api/v1/rules`."""
     alerts: list[Alert] = []
     problems: list[str] = []
+    rules: list[Rule] = []
     dropped = malformed = 0
     for group in _list(_get(data, "groups")):
         for rule in _list(_get(group, "rules")):
@@ -203,6 +214,8 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
             query = str(_get(rule, "query") or "")
             threshold = threshold_of(query)
             about = _rule(group, rule)
+            if len(rules) < MAX_RULES:
+                rules.append(about)
             for item in _list(_get(rule, "alerts")):
                 if len(alerts) >= MAX_ALERTS:
                     dropped += 1
@@ -210,7 +223,7 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
                     malformed += 1
                 else:
                     alerts.append(alert)
-    return Alerts(tuple(alerts), dropped, malformed, tuple(problems[:20]))
+    return Alerts(tuple(alerts), dropped, malformed, tuple(problems[:20]), tuple(sorted(rules, key=_rule_order)))
 
 
 def read_alertmanager(items: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
@@ -271,7 +284,15 @@ def _rule(group: Any, rule: Any) -> Rule:  # noqa: ANN401
     except (TypeError, ValueError):
         for_s = 0.0
     health, error = str(_get(rule, "health") or "unknown"), str(_get(rule, "lastError") or "")
-    return Rule(str(_get(group, "name") or ""), health, error, for_s)
+    name, query = str(_get(rule, "name") or "?"), str(_get(rule, "query") or "")
+    severity = str(_get(_get(rule, "labels"), "severity") or "").lower()
+    state = str(_get(rule, "state") or "unknown")
+    return Rule(name, str(_get(group, "name") or ""), query, severity, state, health, error, for_s)
+
+
+def _rule_order(rule: Rule) -> tuple[bool, int, int, str, str]:
+    state = _RULE_STATES.index(rule.state) if rule.state in _RULE_STATES else len(_RULE_STATES)
+    return rule.health != "err", state, severity_rank(rule.severity), rule.group, rule.name
 
 
 def _of_prometheus(item: Any, query: str, threshold: str | None, rule: Rule) -> Alert | None:  # noqa: ANN401

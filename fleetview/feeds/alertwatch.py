@@ -57,6 +57,7 @@ class AlertWatch:
             self._places,
             trouble,
             self._switches,
+            seen.rules,
         )
 
     async def _read_silences(self) -> None:

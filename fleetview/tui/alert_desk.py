@@ -166,8 +166,7 @@ class AlertDesk:
         words = shlex.join(map(str, matchers))
         command = f"fleetview silence add{self.setup.options} {words} --for {form['for'].strip()}"
         command += f" --author {shlex.quote(author)} --comment {shlex.quote(comment)}"
-        count = f"{found.alerts:,} alert{'s' * (found.alerts != 1)} on {found.devices:,} device{'s' * (found.devices != 1)}"
-        return Plan(f"keeps quiet for {age(seconds)}: {count} now, and all that come", command, perform)
+        return Plan(f"keeps quiet for {age(seconds)}: {_counted(found)} now, and all that come", command, perform)
 
     async def plan_extension(self, silence: Silence, form: Mapping[str, str]) -> Plan:
         """A silence that ends later. Raises as the others do."""
@@ -183,7 +182,7 @@ class AlertDesk:
         left = age(silence.ends_unix_s + seconds - self._app.now().unix_s)
         command = f"fleetview silence extend{self.setup.options} {shlex.quote(silence.id)} --by {text}"
         command += f" --author {shlex.quote(author)}"
-        words = f"{_counted(found)} stay quiet for {left} from now, {age(seconds)} longer than so far"
+        words = f"quiet for {left} from now, {age(seconds)} longer than so far: {_counted(found)}"
         return Plan(words, command, perform)
 
     async def plan_end(self, silence: Silence, form: Mapping[str, str]) -> Plan:  # noqa: ARG002  # there is nothing to type
@@ -196,7 +195,7 @@ class AlertDesk:
             return f"ended: {visible(silence.id)}"
 
         command = f"fleetview silence expire{self.setup.options} {shlex.quote(silence.id)}"
-        words = f"{_counted(found)} are told again, unless another silence is over them"
+        words = f"told again, unless another silence is over it: {_counted(found)}"
         return Plan(words, command, perform)
 
     def carry_out(self, plan: Plan) -> asyncio.Task[object]:
@@ -225,4 +224,5 @@ def _said(form: Mapping[str, str], name: str, what: str) -> str:
 
 
 def _counted(found: Affects) -> str:
-    return f"{found.alerts:,} alerts on {found.devices:,} devices"
+    alerts, devices = found.alerts, found.devices
+    return f"{alerts:,} alert{'s' * (alerts != 1)} on {devices:,} device{'s' * (devices != 1)}"

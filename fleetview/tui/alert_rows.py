@@ -9,17 +9,24 @@ from typing import NamedTuple
 
 from fleetview.core.ages import age, rough_age
 from fleetview.core.alertbook import AlertBook, Server, is_switch
-from fleetview.core.alerts import Alert, AlertState, severity_rank
+from fleetview.core.alerts import Alert, AlertState, Rule, severity_rank
 from fleetview.core.servers import ALERTMANAGER, PROMETHEUS, Health
 from fleetview.core.silences import Silence, SilenceState
 from fleetview.core.trouble import Trouble
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs
-from fleetview.tui.spans import EMPTY, Line, Span, StyleName, fit, visible, wrap
+from fleetview.tui.spans import EMPTY, Line, Span, StyleName, fit, line_width, visible, wrap
+from fleetview_agent.wire import Address
 
 GUTTER = 2
 _WIDE, _WIDER = 100, 140
+_RULE_LOOK: dict[str, tuple[Trouble, StyleName]] = {
+    "firing": (Trouble.DEGRADED, "degraded"),
+    "pending": (Trouble.STALE, "stale"),
+    "inactive": (Trouble.OK, "dim"),
+}
 _SERVICES = {"prometheus": PROMETHEUS, "alertmanager": ALERTMANAGER}
+_ON_A_PAGE = 4
 _BAD, _ODD = 1, 3
 """Ranks of severities up to which they are drawn as critical, and as degraded."""
 
@@ -74,7 +81,8 @@ def alert_row(
     sizes = widths(width)
     state = state_span(alert, glyphs)
     place = alert.place(book.places)
-    where = str(place) if whole and sizes.where > _WIDE // 4 else (place.device or place.site or place.tenant or "-")
+    known = whole and None not in place and sizes.where > _WIDE // 4
+    where = str(place) if known else (place.device or place.site or place.tenant or "-")
     since = "?" if alert.since_unix_s is None else rough_age(now.unix_s - alert.since_unix_s)
     cells = [
         (Span(state.text, state.style), sizes.state),
@@ -156,6 +164,50 @@ def silence_row(silence: Silence, book: AlertBook, now: Now, glyphs: Glyphs) -> 
     )
 
 
+def rule_head(width: int) -> Line:
+    """The titles of the list of rules."""
+    return (
+        Span(
+            fit(f"{' ' * GUTTER}{'STATE':<11} {'SEVERITY':<9} {'RULE':<26} {'GROUP':<14} {'FOR':<7} EXPRESSION", width),
+            "head",
+        ),
+    )
+
+
+def rule_row(rule: Rule, glyphs: Glyphs) -> Line:
+    """One rule; of one that cannot be evaluated, why."""
+    broken = rule.health == "err"
+    state = rule_span(rule, glyphs)
+    patience = rough_age(rule.for_s) if rule.for_s else "-"
+    return (
+        Span(f"{' ' * GUTTER}{fit(state.text, 11)} {fit(rule.severity or '-', 9)} ", state.style),
+        Span(f"{fit(rule.name, 26)} "),
+        Span(f"{fit(rule.group, 14)} {fit(patience, 7)} ", "dim"),
+        Span(visible(rule.error) if broken else visible(" ".join(rule.query.split())), "plain" if broken else "dim"),
+    )
+
+
+def rule_span(rule: Rule, glyphs: Glyphs) -> Span:
+    """`✗ broken`, `▲ firing`, `● inactive`."""
+    if rule.health == "err":
+        return Span(f"{glyphs.bad} broken", "error")
+    trouble, style = _RULE_LOOK.get(rule.state, (Trouble.UNSEEN, "dim"))
+    return Span(f"{glyphs.trouble[trouble]} {rule.state}", style)
+
+
+def rule_document(rule: Rule, width: int) -> list[Line]:
+    """All that is known of a rule."""
+    facts = (
+        ("group", rule.group),
+        ("severity", rule.severity or "none"),
+        ("health", rule.health),
+        ("error", rule.error),
+        ("patience", f"its condition must hold for {age(rule.for_s)}" if rule.for_s else "none"),
+    )
+    lines = [line for name, text in facts if text for line in _field(name, text, width)]
+    return [*lines, EMPTY, (Span("expression", "head"),), *wrap(rule.query, width - 2)]
+
+
 # -- who tells, and how well
 
 
@@ -227,6 +279,25 @@ def glances(book: AlertBook | None, broken: str | None, now: Now, glyphs: Glyphs
     told = f"{len(loud):,} firing" if loud or not old else "?"
     alerts = [bar, Span("alerts ", "dim"), Span(f"{told}{old}", style)]
     return ((*whole, *alerts), (*failing, *alerts), tuple(alerts))
+
+
+def alert_lines(book: AlertBook | None, address: Address, now: Now, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """The alerts of one device on its page, the worst few of them."""
+    found = [] if book is None else [alert for alert in book.of(address) if not is_switch(alert)]
+    if book is None or not found:
+        return ()
+    lines: list[Line] = []
+    old = " (old: who told this is silent)" if book.is_old(now.mono_s) else ""
+    for index, alert in enumerate(found[:_ON_A_PAGE]):
+        state = state_span(alert, glyphs)
+        since = "" if alert.since_unix_s is None else f" for {rough_age(now.unix_s - alert.since_unix_s)}"
+        words = quiet_words(alert, book, now) or " ".join(alert.summary.split()) or value_words(alert)
+        lead = (Span(" alerts " if not index else " " * 8, "dim"), state, Span(visible(f" {alert.name}")))
+        rest = visible(f"{since}{old}  {words}")
+        lines.append((*lead, Span(fit(rest, max(0, width - line_width(lead) - 1)), "dim")))
+    if len(found) > _ON_A_PAGE:
+        lines.append((Span(f"        and {len(found) - _ON_A_PAGE:,} more (a shows all)", "dim"),))
+    return tuple(lines)
 
 
 # -- the whole of one

@@ -53,9 +53,10 @@ HOT = alert(
     threshold="> 0.9",
     query="vitals_cpu > 0.9",
     annotations={"summary": "cpu is \x1b[31m97 %", "runbook_url": "https://runbooks.example/too-hot"},
-    rule=Rule("fleet", "ok", "", 300.0),
+    rule=Rule("TooHot", "fleet", "vitals_cpu > 0.9", "critical", "firing", "ok", "", 300.0),
 )
 FULL = alert("DiskFills", "gw-2", "warning", state=AlertState.SILENCED, silenced_by=("5f6c-1",))
+BROKEN = Rule("Broken", "fleet", "a * b > 0", "", "unknown", "err", "duplicate \x1b series", 0.0)
 SOON = alert("Slow", "gw-3", "warning", state=AlertState.PENDING)
 WATCHDOG = alert("Watchdog", None, "none")
 
@@ -156,7 +157,7 @@ async def test_enter_drills_to_the_device_and_back() -> None:
         await stage.press("a", "enter")
         assert shows(stage, DeviceScreen)
         assert "alerts" in stage.rows[0]
-        await stage.see("acme/plant-1/gw-1")
+        await stage.see("alerts ✗ firing TooHot for 6m  cpu is ␛[31m97 %")
         await stage.press("a")
         await stage.see("alerts of acme/plant-1/gw-1")
         assert "TooHot" in stage.text
@@ -281,13 +282,13 @@ async def test_silences_are_extended_and_ended() -> None:
         await stage.press("a", "down", "down", "e")
         await stage.see("extend the silence: new fan")
         await stage.press("enter")
-        await stage.see("stay quiet for 3h 19m from now")
+        await stage.see("quiet for 3h 19m from now, 2h 00m longer than so far: 3 alerts on 2 devices")
         await stage.press("enter")
         await stage.see("ends 2h 00m later")
         await stage.press("S")
         await stage.see('device="gw-2"')
         await stage.press("E")
-        await stage.see("3 alerts on 2 devices are told again")
+        await stage.see("told again, unless another silence is over it: 3 alerts on 2 devices")
         assert "fleetview silence expire --context plant 5f6c-1" in stage.text
         await stage.press("enter")
         await stage.see("ended: 5f6c-1")
@@ -302,3 +303,18 @@ async def test_nothing_is_changed_where_only_reading_is_allowed() -> None:
         await stage.press("down", "down", "e", "E")
         assert shows(stage, AlertsScreen)
         assert feed.changed == []
+
+
+async def test_the_rules_are_listed_with_what_cannot_be_evaluated_first() -> None:
+    assert HOT.rule is not None
+    async with alerting(FakeAlerts(book(rules=(BROKEN, HOT.rule)))) as stage:
+        await stage.press("a", "R")
+        await stage.see("rules of Prometheus")
+        assert stage.order("Broken", "TooHot") == ["Broken", "TooHot"]
+        assert "✗ broken" in stage.rows[stage.row_of("Broken")]
+        assert "duplicate ␛ series" in stage.rows[stage.row_of("Broken")]
+        assert "vitals_cpu > 0.9" in stage.rows[stage.row_of("TooHot")]
+        await stage.press("enter")
+        await stage.see("a * b > 0")
+        await stage.press("escape", "s", "e", "space", "escape")
+        await stage.see("alerts of all devices")

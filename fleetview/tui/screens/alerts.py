@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from fleetview.core.alertbook import AlertBook, holds, matchers_of
-from fleetview.core.alerts import Alert
+from fleetview.core.alerts import Alert, Rule
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.core.silences import Silence
@@ -17,7 +17,7 @@ from fleetview.tui.alert_rows import NOT_CONFIGURED, counts, server_line
 from fleetview.tui.screens.form import Field, FormScreen
 from fleetview.tui.spans import Line, Span, visible
 from fleetview.tui.view import OPENS_INPUT, Place, View
-from fleetview.tui.widgets.alert_list import AlertList, Row
+from fleetview.tui.widgets.alert_list import AlertList, Kind, Row
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
 from fleetview.tui.widgets.lines import Lines
@@ -67,7 +67,8 @@ class AlertsScreen(View):
         Binding("s", "silence", "silence", id="alerts.silence", tooltip="Silence the selection, or what the cursor is on"),
         Binding("e", "extend", "extend", id="alerts.extend", tooltip="Let the silence end later"),
         Binding("E", "expire", "end silence", id="alerts.expire", tooltip="End the silence now"),
-        Binding("S", "silences", "silences", id="alerts.silences", tooltip="The silences that hold, or the alerts again"),
+        Binding("S", "turn('silences')", "silences", id="alerts.silences", tooltip="The silences, or the alerts again"),
+        Binding("R", "turn('rules')", "rules", id="alerts.rules", tooltip="The rules of Prometheus, or the alerts again"),
         Binding("space", "select", "select", id="alerts.select", tooltip="Select the alert, or no longer"),
         Binding("r", "ask", "ask now", show=False, id="alerts.ask", tooltip="Ask the servers at once"),
         Binding("y", "copy", "copy", show=False, id="alerts.copy", tooltip="Copy name, place and runbook of the alert"),
@@ -77,8 +78,8 @@ class AlertsScreen(View):
         super().__init__()
         self._address = address
         self._text = text
-        self._silences = False
-        self._shown: tuple[AlertBook | None, str, bool] | None = None
+        self._kind: Kind = "alerts"
+        self._shown: tuple[AlertBook | None, str, Kind] | None = None
 
     @property
     def place(self) -> Place:
@@ -111,7 +112,7 @@ class AlertsScreen(View):
         return self.query_one(AlertList)
 
     def show(self, changes: Changes, now: Now) -> None:  # noqa: ARG002
-        state = (self.app.desk.book, self.query_one(FilterLine).text, self._silences)
+        state = (self.app.desk.book, self.query_one(FilterLine).text, self._kind)
         if state != self._shown:
             self._shown = state
             self._fill()
@@ -129,11 +130,14 @@ class AlertsScreen(View):
     def _fill(self) -> None:
         desk = self.app.desk
         if not desk.configured:
-            self.table.fill(AlertBook(), [], silences=False, instead=NOT_CONFIGURED)
+            self.table.fill(AlertBook(), [], "alerts", NOT_CONFIGURED)
             return
         book, text = desk.book or AlertBook(), self.query_one(FilterLine).text
         rows: list[Row]
-        if self._silences:
+        if self._kind == "rules":
+            rows = [one for one in book.rules if _holds(f"{one.name} {one.group} {one.state} {one.query}", text)]
+            none = "Prometheus has told of no alerting rules" if desk.book else ""
+        elif self._kind == "silences":
             rows = [one for one in book.silences.values() if _said(one, text) and self._concerns(one, book)]
             none = "no silence holds" if desk.book else ""
         else:
@@ -142,7 +146,7 @@ class AlertsScreen(View):
             none = "no alert holds these words" if alerts else "no alerts" if desk.book else ""
             unsure = any(server.answered_mono_s is None for server in book.servers)
             none += ", as far as those that answered know" if unsure and none else ""
-        self.table.fill(book, rows, silences=self._silences, instead=(none,))
+        self.table.fill(book, rows, self._kind, (none,))
 
     def _alerts(self, book: AlertBook) -> list[Alert]:
         return list(book.alerts if self._address is None else book.of(self._address))
@@ -152,12 +156,12 @@ class AlertsScreen(View):
 
     def _title(self) -> None:
         book, where = self.app.desk.book, "all devices" if self._address is None else str(self._address)
-        what = "silences" if self._silences else "alerts"
-        spans = [Span(f" {what}", "title"), Span(f" of {visible(where)}   ", "dim")]
-        if book is not None and not self._silences:
+        where = "Prometheus" if self._kind == "rules" else where
+        spans = [Span(f" {self._kind}", "title"), Span(f" of {visible(where)}   ", "dim")]
+        if book is not None and self._kind == "alerts":
             shown = AlertBook(tuple(self._alerts(book)), book.silences, places=book.places)
             spans.append(Span(counts(shown)))
-        if self._silences:
+        if self._kind != "alerts":
             spans.append(Span(f"{self.table.row_count():,}"))
         if self.table.selection:
             spans.append(Span(f"   {len(self.table.selection):,} selected", "accent"))
@@ -208,8 +212,8 @@ class AlertsScreen(View):
             self._title()
         elif bar.text:
             bar.action_clear()
-        elif self._silences:
-            self.action_silences()
+        elif self._kind != "alerts":
+            self.action_turn("alerts")
         else:
             self.dismiss()
 
@@ -223,8 +227,8 @@ class AlertsScreen(View):
         self.table.select_row()
         self._title()
 
-    def action_silences(self) -> None:
-        self._silences = not self._silences
+    def action_turn(self, kind: Kind) -> None:
+        self._kind = "alerts" if kind == self._kind else kind
         self.table.cursor = 0
         self.show(Changes(), self.app.now())
 
@@ -232,7 +236,7 @@ class AlertsScreen(View):
         from fleetview.tui.screens.alert import AlertScreen  # noqa: PLC0415  # imported when first shown
 
         row, book = self.table.selected, self.app.desk.book
-        if isinstance(row, Alert) and book is not None:
+        if isinstance(row, Alert | Rule) and book is not None:
             self.app.push_screen(AlertScreen(row, book))
 
     def action_copy(self) -> None:
@@ -280,7 +284,7 @@ class AlertsScreen(View):
         row, book = self.table.selected, self.app.desk.book or AlertBook()
         if isinstance(row, Silence):
             return row
-        found = [] if row is None else book.silences_of(row)
+        found = book.silences_of(row) if isinstance(row, Alert) else []
         if len(found) > 1:
             self.app.notify(f"{len(found)} silences are over it; choose one in the list of silences (S)")
             return None
@@ -296,5 +300,8 @@ class AlertsScreen(View):
 
 
 def _said(silence: Silence, text: str) -> bool:
-    hay = f"{silence.author} {silence.comment} {' '.join(map(str, silence.matchers))}".casefold()
-    return all(word in hay for word in text.casefold().split())
+    return _holds(f"{silence.author} {silence.comment} {' '.join(map(str, silence.matchers))}", text)
+
+
+def _holds(hay: str, text: str) -> bool:
+    return all(word in hay.casefold() for word in text.casefold().split())

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
+from fleetview.tui.alert_rows import alert_lines
 from fleetview.tui.device_page import Page, device_page, device_title
 from fleetview.tui.spans import Line
 from fleetview.tui.view import Place, View
@@ -83,7 +84,8 @@ class DeviceScreen(View):
         glyphs = self.app.glyphs
         self.query_one(StatusBar).repaint()
         document = self.query_one(Document)
-        page = Page(self.app.fleet, self._device, now, glyphs, document.width)
+        alerts = alert_lines(self.app.desk.book, self._device.address, now, document.width, glyphs)
+        page = Page(self.app.fleet, self._device, now, glyphs, document.width, alerts)
         known = self._device.address in self.app.fleet.devices
         self.query_one(TitleLine).set_line(device_title(page, known=known))
         if page.width > 0:

@@ -1,19 +1,21 @@
-"""Alerts, worst first, or the silences; the cursor stays with what it is on."""
+"""Alerts, worst first, or the silences, or the rules; the cursor stays with what it is on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from fleetview.core.alertbook import AlertBook
-from fleetview.core.alerts import Alert
+from fleetview.core.alerts import Alert, Rule
 from fleetview.core.silences import Silence
-from fleetview.tui.alert_rows import alert_head, alert_row, silence_head, silence_row
+from fleetview.tui.alert_rows import alert_head, alert_row, rule_head, rule_row, silence_head, silence_row
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.spans import EMPTY, Line, Span, pad, wrap
 from fleetview.tui.widgets.lines import LineList
 
-Row = Alert | Silence
+Row = Alert | Silence | Rule
+Kind = Literal["alerts", "silences", "rules"]
 
 
 class AlertList(LineList):
@@ -27,7 +29,7 @@ class AlertList(LineList):
         self._book = AlertBook()
         self._rows: list[Row] = []
         self._instead: tuple[str, ...] = ()
-        self._silences = False
+        self._kind: Kind = "alerts"
 
     @property
     def selected(self) -> Row | None:
@@ -39,12 +41,13 @@ class AlertList(LineList):
         found = [row for row in self._rows if isinstance(row, Alert) and row.fingerprint in self.selection]
         return found or [row for row in (self.selected,) if isinstance(row, Alert)]
 
-    def fill(self, book: AlertBook, rows: list[Row], *, silences: bool, instead: tuple[str, ...] = ()) -> None:
+    def fill(self, book: AlertBook, rows: list[Row], kind: Kind, instead: tuple[str, ...] = ()) -> None:
         """Show these rows; `instead` where there are none."""
-        pinned = self.selected if silences == self._silences else None
-        self._book, self._rows, self._instead, self._silences = book, rows, instead, silences
+        pinned = self.selected if kind == self._kind else None
+        self._book, self._rows, self._instead, self._kind = book, rows, instead, kind
         known = {_key(row): place for place, row in enumerate(rows)}
-        self.selection &= {key for key, place in known.items() if isinstance(rows[place], Alert)}
+        if kind == "alerts":
+            self.selection &= known.keys()  # what is not shown must not be silenced
         place = None if pinned is None else known.get(_key(pinned))
         cursor = min(self.cursor, max(0, len(rows) - 1)) if place is None else place
         if cursor != self.cursor:
@@ -76,12 +79,14 @@ class AlertList(LineList):
     def header(self, width: int) -> Line | None:
         if not self._rows:
             return None
-        return silence_head(width) if self._silences else alert_head(width)
+        return {"alerts": alert_head, "silences": silence_head, "rules": rule_head}[self._kind](width)
 
     def row(self, index: int, width: int) -> Line:
         row = self._rows[index]
         if isinstance(row, Silence):
             return silence_row(row, self._book, self._now(), self._glyphs)
+        if isinstance(row, Rule):
+            return rule_row(row, self._glyphs)
         selected = row.fingerprint in self.selection
         return alert_row(row, self._book, self._now(), width, self._glyphs, selected=selected)
 
@@ -93,4 +98,6 @@ class AlertList(LineList):
 
 
 def _key(row: Row) -> str:
+    if isinstance(row, Rule):
+        return f"{row.group}/{row.name}/{row.query}"
     return row.id if isinstance(row, Silence) else row.fingerprint
