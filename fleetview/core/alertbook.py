@@ -85,7 +85,11 @@ class AlertBook:
             place = alert.place(self.places)
             if place.device is not None:
                 found[place.device].append((place, alert))
+        # Worked out once: this is asked for several times a second, and there may be ten thousand alerts.
         object.__setattr__(self, "_by_device", dict(found))
+        object.__setattr__(self, "_by_told", {alert.told: alert for alert in self.alerts if alert.told})
+        loud = tuple(one for one in self.alerts if one.state is AlertState.FIRING and not is_switch(one))
+        object.__setattr__(self, "_loud", loud)
 
     def of(self, address: Address) -> tuple[Alert, ...]:
         """The alerts of one device. One that names no tenant or site may be of any with that name."""
@@ -104,12 +108,13 @@ class AlertBook:
 
     def inhibitors_of(self, alert: Alert) -> list[Alert]:
         """The alerts that say enough about it."""
-        return [one for one in self.alerts if one.fingerprint in alert.inhibited_by]
+        known: Mapping[str, Alert] = self._by_told  # type: ignore[attr-defined]
+        return [known[one] for one in alert.inhibited_by if one in known]
 
     @property
-    def loud(self) -> list[Alert]:
+    def loud(self) -> tuple[Alert, ...]:
         """What fires and should be looked at: without what is pending or quiet, and without dead man's switches."""
-        return [one for one in self.alerts if one.state is AlertState.FIRING and not is_switch(one)]
+        return self._loud  # type: ignore[attr-defined, no-any-return]
 
     def is_old(self, mono_s: float) -> bool:
         """Whether a server that is asked has not answered for a while."""

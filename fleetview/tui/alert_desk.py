@@ -106,6 +106,11 @@ class AlertDesk:
         """Whether there is anybody to ask."""
         return self.setup.feed is not None
 
+    @property
+    def every_s(self) -> float:
+        """Between two rounds."""
+        return SLOW_EVERY_S if self._app.pace.link == "slow" else EVERY_S
+
     def start(self) -> None:
         """Ask from now on."""
         if self.setup.feed is not None:
@@ -132,7 +137,7 @@ class AlertDesk:
             self._asked_for.clear()
             self.book = await feed.refresh()
             with suppress(TimeoutError):
-                async with asyncio.timeout(SLOW_EVERY_S if self._app.pace.link == "slow" else EVERY_S):
+                async with asyncio.timeout(self.every_s):
                     await self._asked_for.wait()
 
     def _ended(self, task: asyncio.Task[object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -243,11 +243,9 @@ def _standing(server: Server, glyphs: Glyphs) -> tuple[str, StyleName]:
     return (glyphs.warning, "degraded") if server.answers else (glyphs.bad, "error")
 
 
-def counts(book: AlertBook) -> str:
+def counts(alerts: Sequence[Alert]) -> str:
     """`2 firing, 1 pending`."""
-    found = [
-        (state.value, sum(alert.state is state and not is_switch(alert) for alert in book.alerts)) for state in AlertState
-    ]
+    found = [(state.value, sum(alert.state is state and not is_switch(alert) for alert in alerts)) for state in AlertState]
     return ", ".join(f"{count:,} {word}" for word, count in found if count) or "none"
 
 

@@ -58,6 +58,12 @@ def test_what_fires_is_counted_without_what_is_quiet_pending_or_a_switch() -> No
     assert [one.name for one in AlertBook((*states, alert("Watchdog"))).loud] == ["Afiring"]
 
 
+def test_who_inhibits_is_found_by_what_alertmanager_calls_it() -> None:
+    source = Alert({"alertname": "SiteDown"}, AlertState.FIRING, None, told="f1")
+    target = Alert({"alertname": "Hot"}, AlertState.INHIBITED, None, inhibited_by=("f1", "f9"))
+    assert AlertBook((source, target)).inhibitors_of(target) == [source]
+
+
 def test_silences_that_are_over_hold_nothing() -> None:
     over = silence("s1", 5, SilenceState.EXPIRED)
     assert list(holding([over, silence("s2", 5), silence("s3", 9, SilenceState.PENDING)])) == ["s2", "s3"]

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.servers import monitored
 from textual.screen import Screen
 
+import fleetview.core.alertbook as alertbook_module
+import fleetview.tui.screens.alerts as alerts_module
+from fleetview.config import Flags, resolve
 from fleetview.core.alertbook import AlertBook, Server, holding
 from fleetview.core.alerts import Alert, AlertState, Rule, Source
 from fleetview.core.servers import Health, Standing, Verdict
 from fleetview.core.silences import Matcher, Silence, SilenceState
+from fleetview.feeds.alertwatch import AlertWatch
 from fleetview.feeds.web import AskError
 from fleetview.tui.alert_desk import AlertSetup
 from fleetview.tui.screens.alert import AlertScreen
@@ -318,3 +325,74 @@ async def test_the_rules_are_listed_with_what_cannot_be_evaluated_first() -> Non
         await stage.see("a * b > 0")
         await stage.press("escape", "s", "e", "space", "escape")
         await stage.see("alerts of all devices")
+
+
+async def test_a_slow_link_is_asked_for_less_and_ctrl_r_asks_at_once() -> None:
+    feed = FakeAlerts(book())
+    async with alerting(feed) as stage:
+        assert stage.app.desk.every_s == 15
+        await stage.press("colon")
+        await stage.type("link slow")
+        await stage.press("enter")
+        assert stage.app.desk.every_s == 60
+        await stage.press("ctrl+r")
+        await stage.tick(1)
+        assert (feed.retried, feed.rounds) == (1, 2)
+
+
+async def test_a_bug_of_the_feed_is_said_and_the_fleet_stays() -> None:
+    class Broken(FakeAlerts):
+        async def refresh(self) -> AlertBook:
+            msg = "no \x1b[2J such thing"
+            raise RuntimeError(msg)
+
+    async with alerting(Broken(book())) as stage:
+        assert "alerts ✗ not asked for" in stage.rows[0]
+        assert "gw-2" in stage.text
+        await stage.press("a")
+        await stage.see("nobody asks for alerts any more: RuntimeError: no ␛[2J such thing")
+
+
+async def test_ten_thousand_alerts_cost_a_tick_only_the_lines_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = tuple(alert("TooHot", f"gw-{number}") for number in range(10_000))
+    async with alerting(FakeAlerts(book(*many))) as stage:
+        await stage.press("a")
+        await stage.tick(1)
+        asked: list[Alert] = []
+
+        def look(one: Alert, *_: object) -> bool:
+            asked.append(one)
+            return True
+
+        monkeypatch.setattr(alerts_module, "holds", look)
+        monkeypatch.setattr(alertbook_module, "is_switch", look)
+        await stage.tick(1)
+        assert asked == []
+
+
+async def test_a_silence_is_set_on_a_real_alertmanager(tmp_path: Path) -> None:
+    with monitored(tmp_path) as real:
+        file = tmp_path / "fleetview.toml"
+        file.touch()
+        flags = Flags(prometheus=real.prometheus, alertmanager=real.alertmanager)
+        context = resolve(flags, environ={}, file=file)
+        told = Told()
+        told.online("gw-1", site="plant-7")
+        setup = AlertSetup(lambda: AlertWatch.of(context), author="ana")
+        async with dashboard(told, size=(160, 36), alerts=setup) as stage:
+            await stage.press("a")
+            async with asyncio.timeout(20):
+                while "TooHot" not in stage.text:
+                    await stage.tick(1)
+            assert "rule Broken cannot be evaluated" in stage.text
+            await stage.press("slash")
+            await stage.type("gw-1 toohot")
+            await stage.press("enter", "s")
+            await stage.type("new fan")
+            await stage.press("enter")
+            await stage.see("keeps quiet for 2h 00m: 1 alert on 1 device now")
+            await stage.press("enter")
+            await stage.see("silenced for 2h 00m")
+            async with asyncio.timeout(20):
+                while "by ana: new fan" not in stage.text:
+                    await stage.tick(1)

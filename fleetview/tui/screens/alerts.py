@@ -79,6 +79,7 @@ class AlertsScreen(View):
         self._address = address
         self._text = text
         self._kind: Kind = "alerts"
+        self._counts = ""
         self._shown: tuple[AlertBook | None, str, Kind] | None = None
 
     @property
@@ -142,6 +143,7 @@ class AlertsScreen(View):
             none = "no silence holds" if desk.book else ""
         else:
             alerts = self._alerts(book)
+            self._counts = counts(alerts)
             rows = [one for one in alerts if holds(one, text)]
             none = "no alert holds these words" if alerts else "no alerts" if desk.book else ""
             unsure = any(server.answered_mono_s is None for server in book.servers)
@@ -159,8 +161,7 @@ class AlertsScreen(View):
         where = "Prometheus" if self._kind == "rules" else where
         spans = [Span(f" {self._kind}", "title"), Span(f" of {visible(where)}   ", "dim")]
         if book is not None and self._kind == "alerts":
-            shown = AlertBook(tuple(self._alerts(book)), book.silences, places=book.places)
-            spans.append(Span(counts(shown)))
+            spans.append(Span(self._counts))
         if self._kind != "alerts":
             spans.append(Span(f"{self.table.row_count():,}"))
         if self.table.selection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Literal
 
 from fleetview.core.alertbook import AlertBook
@@ -15,6 +15,8 @@ from fleetview.tui.spans import EMPTY, Line, Span, pad, wrap
 from fleetview.tui.widgets.lines import LineList
 
 Row = Alert | Silence | Rule
+Key = Hashable
+"""What tells rows apart from one round to the next."""
 Kind = Literal["alerts", "silences", "rules"]
 
 
@@ -23,8 +25,8 @@ class AlertList(LineList):
 
     def __init__(self, glyphs: Glyphs, now: Callable[[], Now]) -> None:
         super().__init__(id="alerts")
-        self.selection: set[str] = set()
-        """Fingerprints."""
+        self.selection: set[Key] = set()
+        """Keys of alerts."""
         self._glyphs, self._now = glyphs, now
         self._book = AlertBook()
         self._rows: list[Row] = []
@@ -38,7 +40,7 @@ class AlertList(LineList):
 
     def chosen(self) -> list[Alert]:
         """The alerts that are selected, or the one under the cursor."""
-        found = [row for row in self._rows if isinstance(row, Alert) and row.fingerprint in self.selection]
+        found = [row for row in self._rows if isinstance(row, Alert) and _key(row) in self.selection]
         return found or [row for row in (self.selected,) if isinstance(row, Alert)]
 
     def fill(self, book: AlertBook, rows: list[Row], kind: Kind, instead: tuple[str, ...] = ()) -> None:
@@ -62,7 +64,7 @@ class AlertList(LineList):
         """Select what the cursor is on, or no longer."""
         row = self.selected
         if isinstance(row, Alert):
-            self.selection ^= {row.fingerprint}
+            self.selection ^= {_key(row)}
             self.move_cursor(self.cursor + 1)
             self.repaint()
 
@@ -87,7 +89,7 @@ class AlertList(LineList):
             return silence_row(row, self._book, self._now(), self._glyphs)
         if isinstance(row, Rule):
             return rule_row(row, self._glyphs)
-        selected = row.fingerprint in self.selection
+        selected = _key(row) in self.selection
         return alert_row(row, self._book, self._now(), width, self._glyphs, selected=selected)
 
     def line_at(self, y: int, width: int) -> Line:
@@ -97,7 +99,8 @@ class AlertList(LineList):
         return pad(lines[y] if y < len(lines) else (Span(""),), width)
 
 
-def _key(row: Row) -> str:
+def _key(row: Row) -> Key:
     if isinstance(row, Rule):
-        return f"{row.group}/{row.name}/{row.query}"
-    return row.id if isinstance(row, Silence) else row.fingerprint
+        return (row.group, row.name, row.query)
+    # Not the fingerprint: of ten thousand alerts that takes half a second.
+    return row.id if isinstance(row, Silence) else frozenset(row.labels.items())
