@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetview.core.alertbook import AlertBook, Server, holding, is_switch, switch_trouble
 from fleetview.core.alerts import AlertState, Places, concerns
 from fleetview.core.servers import Verdict
-from fleetview.feeds.alerts import AlertSources
+from fleetview.feeds.alerts import AlertSources, AlertsSeen
 from fleetview.feeds.web import AskError
 
 if TYPE_CHECKING:
@@ -44,19 +44,23 @@ class AlertWatch:
     async def refresh(self) -> AlertBook:
         """What there is now. Does not raise: how a server that did not answer stands is in the book."""
         seen, _ = await asyncio.gather(self._sources.refresh(), self._read_silences())
-        servers = tuple(self._servers(seen.received_mono_s))
+        servers, silences = tuple(self._servers(seen.received_mono_s)), dict(self._silences)
+        book = await asyncio.to_thread(self._book, seen, servers, silences)
+        self._switches = book.switches
+        return book
+
+    def _book(self, seen: AlertsSeen, servers: tuple[Server, ...], silences: dict[str, Silence]) -> AlertBook:
         trouble = switch_trouble(seen.alerts, self._switches, servers)
         firing = {one.name for one in seen.alerts if is_switch(one) and one.state is AlertState.FIRING}
-        self._switches |= firing
         tenant, site = self._scope
         return AlertBook(
             tuple(one for one in seen.alerts if concerns(one.place(self._places), tenant, site)),
-            dict(self._silences),
+            silences,
             seen.notes,
             servers,
             self._places,
             trouble,
-            self._switches,
+            self._switches | firing,
             seen.rules,
         )
 
