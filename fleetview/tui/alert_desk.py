@@ -16,6 +16,7 @@ from fleetview.core.ages import age
 from fleetview.core.alertbook import AlertBook, Badge
 from fleetview.core.silences import Matcher, Silence, parse_duration, parse_matchers
 from fleetview.tui.spans import visible
+from fleetview_agent.endpoint import LinkError
 from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ class AlertDesk:
     def start(self) -> None:
         """Ask from now on."""
         if self.setup.feed is not None:
-            self._feed = self.setup.feed()
+            try:
+                self._feed = self.setup.feed()
+            except LinkError as err:  # a file with a certificate that cannot be used: the fleet is there all the same
+                self.broken = f"nobody asks for alerts: {visible(str(err))}"
+                return
             self._keep(asyncio.create_task(self._run(self._feed), name="alerts")).add_done_callback(self._ended)
 
     async def stop(self) -> None:

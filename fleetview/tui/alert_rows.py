@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import NamedTuple
 
 from fleetview.core.ages import age, rough_age
@@ -27,6 +28,8 @@ _RULE_LOOK: dict[str, tuple[Trouble, StyleName]] = {
 }
 _SERVICES = {"prometheus": PROMETHEUS, "alertmanager": ALERTMANAGER}
 _ON_A_PAGE = 4
+_MOST_WORDS = 2
+"""Lines of what is wrong with a server."""
 _BAD, _ODD = 1, 3
 """Ranks of severities up to which they are drawn as critical, and as degraded."""
 
@@ -211,8 +214,8 @@ def rule_document(rule: Rule, width: int) -> list[Line]:
 # -- who tells, and how well
 
 
-def server_line(server: Server, now: Now, glyphs: Glyphs) -> Line:
-    """`prometheus http://...  ● up, answered 4s ago`, or what is wrong and how old what it told is."""
+def server_lines(server: Server, now: Now, width: int, glyphs: Glyphs) -> list[Line]:
+    """`prometheus ● up, answered 20s ago`; or what is wrong, how old what it told is, and why, in its own lines."""
     service = _SERVICES[server.source]
     standing = server.standing
     glyph, style = _standing(server, glyphs)
@@ -223,12 +226,12 @@ def server_line(server: Server, now: Now, glyphs: Glyphs) -> Line:
         told = f", answered {rough_age(now.mono_s - server.answered_mono_s)}{_ago(now.mono_s - server.answered_mono_s)}"
     else:
         told = f"; what it told is {age(now.mono_s - server.answered_mono_s)} old"
-    why = f": {standing.words}" if standing.words else ""
-    return (
+    state = (
         Span(f" {server.source} ", "dim"),
         Span(f"{glyph} {standing.word(service)}", style),
-        Span(visible(f"{since}{told}{why}"), "dim" if server.answers else "plain"),
+        Span(f"{since}{told}", "dim" if server.answers else "plain"),
     )
+    return [state, *((Span("   "), *line) for line in islice(wrap(standing.words, width - 4, "dim"), _MOST_WORDS))]
 
 
 def _ago(seconds: float) -> str:
@@ -276,7 +279,9 @@ def glances(book: AlertBook | None, broken: str | None, now: Now, glyphs: Glyphs
     style = "dim" if not loud else "critical" if worst <= _BAD else "degraded" if worst <= _ODD else "plain"
     told = f"{len(loud):,} firing" if loud or not old else "?"
     alerts = [bar, Span("alerts ", "dim"), Span(f"{told}{old}", style)]
-    return ((*whole, *alerts), (*failing, *alerts), tuple(alerts))
+    doubt = "?" if old and loud else ""  # as behind a state: it is what was told last
+    short = (bar, Span("alerts ", "dim"), Span(f"{told}{doubt}", style))
+    return ((*whole, *alerts), (*failing, *alerts), tuple(alerts), short)
 
 
 def alert_lines(book: AlertBook | None, address: Address, now: Now, width: int, glyphs: Glyphs) -> tuple[Line, ...]:

@@ -13,7 +13,7 @@ from fleetview.core.alerts import Alert, Rule
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.core.silences import Silence
-from fleetview.tui.alert_rows import NOT_CONFIGURED, counts, server_line
+from fleetview.tui.alert_rows import NOT_CONFIGURED, counts, server_lines
 from fleetview.tui.screens.form import Field, FormScreen
 from fleetview.tui.spans import Line, Span, visible
 from fleetview.tui.view import OPENS_INPUT, Place, View
@@ -42,7 +42,7 @@ class _Servers(Lines):
         book = desk.book
         if book is None:
             return [(Span(" asked, and not answered yet", "dim"),)] if desk.configured else []
-        lines = [server_line(server, now, glyphs) for server in book.servers]
+        lines = [line for server in book.servers for line in server_lines(server, now, width, glyphs)]
         lines += [(Span(visible(f" {glyphs.warning} {note}"), "degraded"),) for note in book.notes[:_MOST_NOTES]]
         return lines
 
