@@ -22,6 +22,9 @@ from fleetview_agent.wire.topics import Address
 MAX_ALERTS = 10_000
 """Of one source; each is about 2 KB."""
 
+MAX_RULES = 10_000
+_RULE_STATES = ("firing", "pending", "inactive")
+
 Source = Literal["prometheus", "alertmanager"]
 
 
@@ -74,6 +77,23 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """An alerting rule, as Prometheus tells it. Its texts are as received."""
+
+    name: str
+    group: str
+    query: str
+    severity: str
+    state: str
+    """The worst of its alerts': `firing`, `pending`, `inactive`; `unknown` before it was evaluated."""
+    health: str
+    """`ok`, `err` or `unknown`."""
+    error: str
+    for_s: float
+    """How long its condition must hold."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One alert, from one source or both. All its texts are as received: hostile until cleaned."""
 
@@ -96,6 +116,8 @@ class Alert:
     """Where its rule can be looked at."""
     told: str | None = None
     """The fingerprint that Alertmanager gave it."""
+    rule: Rule | None = field(default=None, compare=False)
+    """What Prometheus says of its rule."""
 
     @property
     def name(self) -> str:
@@ -144,6 +166,8 @@ class Alerts(NamedTuple):
     malformed: int = 0
     problems: tuple[str, ...] = ()
     """Rules that cannot be evaluated: their alerts are not known."""
+    rules: tuple[Rule, ...] = ()
+    """All of them, what cannot be evaluated first, then what fires."""
 
 
 def concerns(place: Place, tenant: str | None, site: str | None) -> bool:
@@ -178,6 +202,7 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
     """The `data` of Prometheus' `/api/v1/rules`."""
     alerts: list[Alert] = []
     problems: list[str] = []
+    rules: list[Rule] = []
     dropped = malformed = 0
     for group in _list(_get(data, "groups")):
         for rule in _list(_get(group, "rules")):
@@ -188,14 +213,17 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
                 problems.append(f"rule {clean(str(_get(rule, 'name')))[:80]} cannot be evaluated: {said}")
             query = str(_get(rule, "query") or "")
             threshold = threshold_of(query)
+            about = _rule(group, rule)
+            if len(rules) < MAX_RULES:
+                rules.append(about)
             for item in _list(_get(rule, "alerts")):
                 if len(alerts) >= MAX_ALERTS:
                     dropped += 1
-                elif (alert := _of_prometheus(item, query, threshold)) is None:
+                elif (alert := _of_prometheus(item, query, threshold, about)) is None:
                     malformed += 1
                 else:
                     alerts.append(alert)
-    return Alerts(tuple(alerts), dropped, malformed, tuple(problems[:20]))
+    return Alerts(tuple(alerts), dropped, malformed, tuple(problems[:20]), tuple(sorted(rules, key=_rule_order)))
 
 
 def read_alertmanager(items: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
@@ -239,6 +267,7 @@ def _joined(ours: Alert, theirs: Alert) -> Alert:
         value=ours.value,
         threshold=ours.threshold,
         query=ours.query,
+        rule=ours.rule,
         url=theirs.url or ours.url,
         sources=(*ours.sources, *theirs.sources),
     )
@@ -249,7 +278,24 @@ def _order(alert: Alert) -> tuple[int, int, float, str, str]:
     return severity_rank(alert.severity), _STATE_RANK[alert.state], since, alert.name, str(sorted(alert.labels.items()))
 
 
-def _of_prometheus(item: Any, query: str, threshold: str | None) -> Alert | None:  # noqa: ANN401
+def _rule(group: Any, rule: Any) -> Rule:  # noqa: ANN401
+    try:
+        for_s = float(_get(rule, "duration") or 0)
+    except (TypeError, ValueError):
+        for_s = 0.0
+    health, error = str(_get(rule, "health") or "unknown"), str(_get(rule, "lastError") or "")
+    name, query = str(_get(rule, "name") or "?"), str(_get(rule, "query") or "")
+    severity = str(_get(_get(rule, "labels"), "severity") or "").lower()
+    state = str(_get(rule, "state") or "unknown")
+    return Rule(name, str(_get(group, "name") or ""), query, severity, state, health, error, for_s)
+
+
+def _rule_order(rule: Rule) -> tuple[bool, int, int, str, str]:
+    state = _RULE_STATES.index(rule.state) if rule.state in _RULE_STATES else len(_RULE_STATES)
+    return rule.health != "err", state, severity_rank(rule.severity), rule.group, rule.name
+
+
+def _of_prometheus(item: Any, query: str, threshold: str | None, rule: Rule) -> Alert | None:  # noqa: ANN401
     labels = _texts(_get(item, "labels"))
     state = _get(item, "state")
     if labels is None or state not in {"firing", "pending"}:
@@ -267,6 +313,7 @@ def _of_prometheus(item: Any, query: str, threshold: str | None) -> Alert | None
         threshold,
         query,
         ("prometheus",),
+        rule=rule,
     )
 
 

@@ -87,6 +87,28 @@ def parse_matcher(text: str) -> Matcher:
     return Matcher(name, value, operator.endswith("~"), not operator.startswith("!"))
 
 
+def parse_matchers(text: str) -> tuple[Matcher, ...]:
+    """Matchers with commas between them. Raises ValueError in words."""
+    parts, quoted, begin, at = [], False, 0, 0
+    while at < len(text):
+        if text[at] == "\\" and quoted:
+            at += 1
+        elif text[at] == '"':
+            quoted = not quoted
+        elif text[at] == "," and not quoted:
+            parts.append(text[begin:at])
+            begin = at + 1
+        at += 1
+    found = tuple(parse_matcher(part.strip()) for part in (*parts, text[begin:]) if part.strip())
+    if not found:
+        msg = 'say which alerts: matchers such as alertname="DiskFull", device="gw-1"'
+        raise ValueError(msg)
+    if len(found) > MAX_MATCHERS:
+        msg = f"{len(found)} matchers are more than {MAX_MATCHERS}"
+        raise ValueError(msg)
+    return found
+
+
 def _odd_backslash(text: str) -> bool:
     return (len(text) - len(text.rstrip("\\"))) % 2 == 1
 

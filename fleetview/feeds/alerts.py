@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from fleetview.core.alerts import Alert, Alerts, Source, merge
+from fleetview.core.alerts import Alert, Alerts, Rule, Source, merge
 from fleetview.feeds.alertmanager import Alertmanager
 from fleetview.feeds.prometheus import Prometheus
 from fleetview.feeds.web import AskError
@@ -34,6 +34,8 @@ class AlertsSeen:
     """Sources that did not answer now."""
     received_mono_s: dict[Source, float]
     """When each source last answered; one that never did is not in it."""
+    rules: tuple[Rule, ...] = ()
+    """Of Prometheus."""
 
 
 class AlertSources:
@@ -83,6 +85,7 @@ class AlertSources:
             (*_notes("Prometheus", ours), *_notes("Alertmanager", theirs), *self._warnings()),
             failures,
             {source: kept.received_mono_s for source, kept in self._kept.items()},
+            ours.rules,
         )
 
     def _warnings(self) -> list[str]:

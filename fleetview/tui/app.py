@@ -21,21 +21,22 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.widgets import Input
 
 from fleetview.config import Link
-from fleetview.core.ages import age, rough_age
 from fleetview.core.completeness import half_seen
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry
 from fleetview.core.snapshot import device_snapshot
-from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
+from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
+from fleetview.tui.alert_desk import AlertDesk, AlertSetup
+from fleetview.tui.alert_rows import glances
 from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
 from fleetview.tui.pace import PACES, Pace
 from fleetview.tui.screens.fleet import FleetScreen
-from fleetview.tui.status import LinkView, Watch
+from fleetview.tui.status import Watch, link_view
 from fleetview.tui.toolkit import Written, counting, limit_repaints
 from fleetview.tui.view import OPENS_INPUT, Place, View, trail
 from fleetview.tui.widgets.bars import KeyLine
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
-_FRESH_S = 10
-"""A link that is younger has no age to speak of."""
 _MAX_DEPTH = 8
 """Screens on the way back to the fleet: whoever goes further begins a new way there."""
 _LOOK_FOR_HALVES_S = 5
@@ -97,6 +96,7 @@ class Setup:
     aliases: Mapping[str, str] = field(default_factory=dict)
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Other keys by the id of a binding."""
+    alerts: AlertSetup = field(default_factory=AlertSetup)
     remembered: Remembered = field(default_factory=Remembered)
     """How the person left the screens."""
 
@@ -171,6 +171,7 @@ class FleetApp(App[int]):
         self._feed_task: asyncio.Task[None] | None = None
         self.pace = PACES[setup.link]
         self.shows_bytes = False
+        self.desk = AlertDesk(self, setup.alerts)
         self.commander = Commander(self, setup.aliases)
         self.written = Written()
         self.driver_class = counting(self.driver_class, self.written)
@@ -201,9 +202,11 @@ class FleetApp(App[int]):
         self._feed_task = asyncio.create_task(self._feed.run(), name="feed")
         self._feed_task.add_done_callback(self._feed_ended)
         self.set_pace(self.pace)
+        self.desk.start()
         self.set_timer(_WARM_UP_S, _warm_up)
 
     async def on_unmount(self) -> None:
+        await self.desk.stop()
         if self._feed_task is not None and not self._feed_task.done():
             self._feed_task.cancel()
             await asyncio.wait([self._feed_task], timeout=2)
@@ -259,7 +262,7 @@ class FleetApp(App[int]):
 
     def watching(self) -> Watch:
         """The state of watching."""
-        now = self.now()
+        now, book = self.now(), self.desk.book
         return Watch(
             fleet=self.fleet,
             now=now,
@@ -271,6 +274,8 @@ class FleetApp(App[int]):
             trail=trail(self.screen_stack[1:]),
             coarse=self.pace.coarse,
             half_seen=self._half_seen,
+            alerts=glances(book, self.desk.broken, now, self.glyphs),
+            switch=None if book is None else book.switch,
         )
 
     @property
@@ -302,6 +307,12 @@ class FleetApp(App[int]):
         from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415  # imported when first shown
 
         return self._go(("logs", address), lambda: LogScreen(address))
+
+    def open_alerts(self, address: Address | None) -> AwaitMount | None:
+        """Show the alerts of a device, or of all."""
+        from fleetview.tui.screens.alerts import AlertsScreen  # noqa: PLC0415  # imported when first shown
+
+        return self._go(("alerts", address), lambda: AlertsScreen(address))
 
     def _go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
         """Go back to a screen that leads here, or on to a new one. Whoever needs that one ready awaits it."""
@@ -339,6 +350,7 @@ class FleetApp(App[int]):
 
     def action_reconnect(self) -> None:
         self._feed.retry_now()
+        self.desk.ask_now()
 
     def copy_device(self, device: Device, *, as_json: bool) -> None:
         """Put a device on the clipboard of the terminal (OSC 52)."""
@@ -371,21 +383,5 @@ class FleetApp(App[int]):
         )
         yield SystemCommand("Keys", "The keys that work right now", self.action_keys)
         yield SystemCommand("Logs", "The logs of the whole fleet", lambda: self.open_logs(None))
+        yield SystemCommand("Alerts", "What fires, of the whole fleet", lambda: self.open_alerts(None))
         yield SystemCommand("Reconnect", "Try the broker again at once", self.action_reconnect)
-
-
-def link_view(state: LinkState, now: Now) -> LinkView:
-    """How the connection stands, in words."""
-    match state:
-        case Up(since_mono_s=since, protocol=protocol, refused_filters=refused):
-            old = "" if protocol == "5" else f" (MQTT {protocol})"
-            warning = None
-            if refused:
-                names = ", ".join(f"{name} ({why})" for name, why in refused)
-                warning = f"the broker refused {len(refused)} subscriptions: {names}"
-            lasted = now.mono_s - since
-            return LinkView("up", f"up{'' if lasted < _FRESH_S else f' {rough_age(lasted)}'}{old}", warning)
-        case Connecting():
-            return LinkView("connecting", "connecting")
-        case Backoff(failure=failure, next_try_mono_s=due) | Refused(failure=failure, next_try_mono_s=due):
-            return LinkView("down", f"{failure.words}; next try in {age(due - now.mono_s + 1)} (ctrl+r: at once)")

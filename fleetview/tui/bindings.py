@@ -34,6 +34,7 @@ HEADINGS = {
     "command": "while a command is typed",
     "overlay": "in every box",
     "record": "in the box of a record",
+    "form": "in a form",
     "device": "on the screen of a device",
 }
 
@@ -65,12 +66,16 @@ class Place:
 def places() -> tuple[Place, ...]:
     """Everywhere that keys work. Imports every screen."""
     from fleetview.tui.app import FleetApp  # noqa: PLC0415  # only for those who ask
+    from fleetview.tui.screens.alert import AlertScreen  # noqa: PLC0415
+    from fleetview.tui.screens.alerts import AlertsScreen  # noqa: PLC0415
     from fleetview.tui.screens.choose import ChooseScreen  # noqa: PLC0415
     from fleetview.tui.screens.device import DeviceScreen, Document  # noqa: PLC0415
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
+    from fleetview.tui.screens.form import FormInput, FormScreen  # noqa: PLC0415
     from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415
     from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415
     from fleetview.tui.screens.record import RecordScreen, RecordTree  # noqa: PLC0415
+    from fleetview.tui.widgets.alert_list import AlertList  # noqa: PLC0415
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
     from fleetview.tui.widgets.filter_line import FilterInput, FilterLine  # noqa: PLC0415
     from fleetview.tui.widgets.fleet_table import FleetTable  # noqa: PLC0415
@@ -87,6 +92,9 @@ def places() -> tuple[Place, ...]:
         Place("a name to go to", (FleetApp, JumpLine), typing=True),
         Place("a list to choose from", (ChooseScreen, LineList)),
         Place("a device's screen", (FleetApp, DeviceScreen, Document)),
+        Place("the alerts screen", (FleetApp, AlertsScreen, AlertList)),
+        Place("the box of an alert", (AlertScreen, Document)),
+        Place("a form", (FormScreen, FormInput), typing=True),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the histogram of a log", (FleetApp, HistogramChart)),
         Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
     from fleetview.tui.widgets.command_bar import CommandBar
 
-_FILTERED = frozenset({"devices", "logs"})
+_FILTERED = frozenset({"devices", "logs", "alerts"})
 _NAMED = 3
 """Devices that are named when several are meant."""
 
@@ -88,6 +88,7 @@ class Commander:
         simple: dict[str, Callable[[], Awaitable[None] | None]] = {
             "devices": app.open_fleet,
             "logs": lambda: app.open_logs(None),
+            "alerts": lambda: app.open_alerts(None),
             "keys": app.action_keys,
             "bytes": app.action_bytes,
             "reconnect": app.action_reconnect,

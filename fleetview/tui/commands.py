@@ -11,7 +11,7 @@ from typing import Literal
 
 from fleetview_agent.wire import Address
 
-Argument = Literal["none", "device_filter", "log_filter", "device", "theme", "link"]
+Argument = Literal["none", "device_filter", "log_filter", "device", "theme", "link", "text"]
 """What a command takes, and so what is offered for it."""
 MAX_CHARS = 4096
 LINKS = {"slow": "at most four repaints a second", "fast": "everything at once"}
@@ -36,6 +36,7 @@ COMMANDS = (
     Command("devices", ("fleet", "d"), "device_filter", False, "[FILTER]", "The fleet, or the devices that a filter means"),
     Command("device", (), "device", True, "NAME", "One device, by any part of its address that no other has"),
     Command("logs", ("l",), "log_filter", False, "[FILTER]", "The logs of the whole fleet, or what a filter means"),
+    Command("alerts", ("a",), "text", False, "[TEXT]", "What fires or is pending, or what holds these words"),
     Command("keys", ("help", "h"), "none", False, "", "The keys that work right now"),
     Command("theme", (), "theme", True, "NAME", "Other colours"),
     Command("link", (), "link", True, "slow|fast", "How much may go to the terminal"),

@@ -58,6 +58,8 @@ class Page:
     now: Now
     glyphs: Glyphs
     width: int
+    alerts: tuple[Line, ...] = ()
+    """What Prometheus and Alertmanager say of it."""
 
 
 def device_title(page: Page, *, known: bool = True) -> Line:
@@ -84,7 +86,7 @@ def device_title(page: Page, *, known: bool = True) -> Line:
 def device_page(page: Page) -> list[Line]:
     """The whole document."""
     heartbeat, birth = page.device.heartbeat(), page.device.birth()
-    lines = list(_why(page))
+    lines = [*_why(page), *page.alerts]
     width = (page.width - 4) // 2 if page.width >= WIDE else page.width - 2
     facts = list(_facts(page, heartbeat, birth, width))
     modules = list(_modules(page, heartbeat, birth, width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from fleetview.core.ages import age
+from fleetview.core.alertbook import Badge
 from fleetview.core.arrangement import Group
 from fleetview.core.device import Device
 from fleetview.core.outages import Outage
@@ -27,9 +28,16 @@ def changed_just_now(device: Device, now: Now) -> bool:
 
 
 def device_row(
-    device: Device, columns: Columns, now: Now, glyphs: Glyphs, *, indent: bool = False, selected: bool = False
+    device: Device,
+    columns: Columns,
+    now: Now,
+    glyphs: Glyphs,
+    *,
+    indent: bool = False,
+    selected: bool = False,
+    badge: Badge | None = None,
 ) -> Line:
-    """One device as a row."""
+    """One device as a row. What its alerts are stands before the reason why."""
     mark = glyphs.selected if selected else " "
     changed = glyphs.changed if changed_just_now(device, now) else " "
     spans = [Span(mark + changed, "accent")]
@@ -37,6 +45,9 @@ def device_row(
         text, style = cell(name, device, now, glyphs, with_tenant=columns.with_tenant)
         if name == "device" and indent and width_of(text) + 2 <= width:
             text = "  " + text
+        if name == "why" and badge is not None:
+            text = f"{badge.words(now.unix_s)}{'; ' * bool(text)}{text}"
+            style = "degraded" if badge.loud and style == "dim" else style
         spans.append(Span(fit(text, width, right=column(name).right) + " ", style))
     return tuple(spans)
 

@@ -80,7 +80,7 @@ def _arguments(kind: Argument, line: str, begin: int, cursor: int, known: Known)
             found = _words(rest, at, ((name, "") for name in known.themes()))
         case "link":
             found = _words(rest, at, LINKS.items())
-        case "none":
+        case "none" | "text":
             found = []
     return [replace(offer, start=offer.start + begin, end=offer.end + begin) for offer in found]
 

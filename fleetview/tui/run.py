@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import getpass
 import locale
 import os
+import shlex
 import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from fleetview.config import Context
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
+    from fleetview.tui.alert_desk import AlertSetup
 
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
 
@@ -69,6 +72,28 @@ class DashboardFeed:
         self._connection.retry_now()
 
 
+def _alert_setup(context: Context) -> AlertSetup:
+    from fleetview.tui.alert_desk import AlertFeed, AlertSetup  # noqa: PLC0415
+
+    def feed() -> AlertFeed:
+        from fleetview.feeds.alertwatch import AlertWatch  # noqa: PLC0415  # the HTTP client, for who has whom to ask
+
+        return AlertWatch.of(context)
+
+    read_only = None
+    if context.read_only:
+        read_only = f"{context.title} is read-only ({context.origins['read_only']}): silences are not changed from here"
+    options = "" if context.name is None else f" --context {shlex.quote(context.name)}"
+    if context.name is None and context.alertmanager_access is not None:
+        options = f" --alertmanager {shlex.quote(context.alertmanager_access.url)}"
+    try:
+        author = getpass.getuser()
+    except (OSError, KeyError):  # nobody is logged in, as in a container
+        author = ""
+    asked = context.prometheus_access is not None or context.alertmanager_access is not None
+    return AlertSetup(feed if asked else None, read_only, author, options)
+
+
 def run_dashboard(context: Context) -> int:
     """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
     display = context.display
@@ -104,6 +129,7 @@ def run_dashboard(context: Context) -> int:
         link=display.link,
         aliases=display.aliases,
         keymap=keymap,
+        alerts=_alert_setup(context),
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
     )
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)

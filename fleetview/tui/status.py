@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Literal
 
-from fleetview.core.ages import age
+from fleetview.core.ages import age, rough_age
 from fleetview.core.fleet import Fleet
+from fleetview.feeds.states import Backoff, Connecting, LinkState, Refused, Up
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.overview import count_parts
@@ -18,6 +19,8 @@ from fleetview.tui.spans import Line, Span, StyleName, fit, line_width, visible,
 _NARROW = 100
 _CRUMB = 24
 """Cells of a step of the trail; whoever wants all of a device's name reads the title below."""
+_FRESH_S = 10
+"""A link that is younger has no age to speak of."""
 _MOST_LINES = 3
 """Of what is wrong with the reader's own sight."""
 
@@ -49,6 +52,10 @@ class Watch:
     """How the person came here from the fleet, such as a device and its logs."""
     coarse: bool = False
     """Times without seconds: each change of them is bytes on a slow link."""
+    alerts: tuple[Line, ...] = ()
+    """What is known of alerts and of who tells, the longest first: the first line takes what it has room for."""
+    switch: str | None = None
+    """What is wrong with the dead man's switch."""
     half_seen: int = 0
     """Devices of which something is retained, but not the state that an agent always publishes."""
 
@@ -78,7 +85,8 @@ def _first(watch: Watch, width: int, glyphs: Glyphs) -> Line:
     bar = Span(f" {glyphs.bar} ", "rule")
     broker = (Span(f"{watch.broker} ", "dim"),) if width >= _NARROW else ()
     word = watch.link.words if watch.link.kind == "up" else watch.link.kind
-    state = (Span(f"{glyphs.dot} {word}", style), bar, Span(f"{watch.messages_per_s:,.0f} msg/s", "dim"))
+    link, rate = Span(f"{glyphs.dot} {word}", style), (bar, Span(f"{watch.messages_per_s:,.0f} msg/s", "dim"))
+    state = (link, *rate)
     name = (Span(" fleetview", "title"), Span(f"  {watch.context}", "bold"))
     found: Line = (*name, bar, *state)
     for middle in (len(watch.trail), 1, 0):  # as much of the trail as there is room for; its end says where one is
@@ -86,8 +94,17 @@ def _first(watch: Watch, width: int, glyphs: Glyphs) -> Line:
         for more in (broker, ()):
             found = (*name, *crumbs, bar, *more, *state)
             if line_width(found) <= width:
-                return found
+                return _with_alerts(watch, found, rate, width)
     return found
+
+
+def _with_alerts(watch: Watch, line: Line, rate: Line, width: int) -> Line:
+    """The line with what is known of alerts before its end, if that costs nothing of what is there, the clock included."""
+    room = width - line_width(line) - line_width((clock(watch),))
+    for alerts in watch.alerts:
+        if line_width(alerts) <= room:
+            return (*line[: -len(rate)], *alerts, *rate)
+    return line
 
 
 def _crumbs(trail: tuple[str, ...], most: int, glyphs: Glyphs) -> Line:
@@ -108,6 +125,8 @@ def _blindness(watch: Watch) -> Iterator[str]:
         yield blind + watch.link.words
     if watch.link.warning:
         yield watch.link.warning
+    if watch.switch:
+        yield watch.switch
     if watch.half_seen:
         known = len(watch.fleet.devices)
         yield (
@@ -116,3 +135,20 @@ def _blindness(watch: Watch) -> Iterator[str]:
         )
     if watch.fleet.refused_devices:
         yield f"more than {len(watch.fleet.devices):,} devices: {watch.fleet.refused_devices:,} messages of others not shown"
+
+
+def link_view(state: LinkState, now: Now) -> LinkView:
+    """How the connection stands, in words."""
+    match state:
+        case Up(since_mono_s=since, protocol=protocol, refused_filters=refused):
+            old = "" if protocol == "5" else f" (MQTT {protocol})"
+            warning = None
+            if refused:
+                names = ", ".join(f"{name} ({why})" for name, why in refused)
+                warning = f"the broker refused {len(refused)} subscriptions: {names}"
+            lasted = now.mono_s - since
+            return LinkView("up", f"up{'' if lasted < _FRESH_S else f' {rough_age(lasted)}'}{old}", warning)
+        case Connecting():
+            return LinkView("connecting", "connecting")
+        case Backoff(failure=failure, next_try_mono_s=due) | Refused(failure=failure, next_try_mono_s=due):
+            return LinkView("down", f"{failure.words}; next try in {age(due - now.mono_s + 1)} (ctrl+r: at once)")

@@ -21,7 +21,7 @@ OPENS_INPUT = True
 to whatever has the focus then. Else the letters of who types fast, or pastes, are taken for keys of the list."""
 _OPENING = frozenset({"filter", "jump", "find", "time", "export"})
 
-Place = tuple[Literal["fleet", "device", "logs"], Address | None]
+Place = tuple[Literal["fleet", "device", "logs", "alerts"], Address | None]
 
 
 def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from textual.pilot import Pilot
 
 from fleetview.config import Link
+from fleetview.core.alertbook import AlertBook
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.received import Received
+from fleetview.core.silences import Matcher, Silence
+from fleetview.feeds.alertwatch import Affected
 from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
+from fleetview.tui.alert_desk import AlertSetup
 from fleetview.tui.app import FleetApp, Setup
 from fleetview.tui.bindings import keymap
 from fleetview.tui.fleet_rows import Now
@@ -119,6 +123,50 @@ class FakeFeed:
         self.retried += 1
 
 
+@dataclass
+class FakeAlerts:
+    """Prometheus and Alertmanager as tests say. What is changed is written down."""
+
+    book: AlertBook
+    affects: Affected = field(default_factory=lambda: Affected(3, 2))
+    problem: Exception | None = None
+    """What every question but the regular one comes to."""
+    hangs: bool = False
+    rounds: int = 0
+    retried: int = 0
+    closed: bool = False
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def refresh(self) -> AlertBook:
+        self.rounds += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.book
+
+    async def affected(self, matchers: Iterable[Matcher]) -> Affected:
+        assert tuple(matchers)
+        if self.problem is not None:
+            raise self.problem
+        return self.affects
+
+    async def silence(self, matchers: Iterable[Matcher], lasting_s: float, author: str, comment: str) -> str:
+        self.changed.append(("silence", *map(str, matchers), lasting_s, author, comment))
+        return "5f6c-new"
+
+    async def extend(self, silence: Silence, by_s: float, author: str) -> str:
+        self.changed.append(("extend", silence.id, by_s, author))
+        return silence.id
+
+    async def expire(self, silence: Silence) -> None:
+        self.changed.append(("expire", silence.id))
+
+    def retry_now(self) -> None:
+        self.retried += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Stage:
     """The app under a pilot."""
 
@@ -180,6 +228,7 @@ async def dashboard(
     aliases: Mapping[str, str] | None = None,
     keys: Mapping[str, str] | None = None,
     remembered: Remembered | None = None,
+    alerts: AlertSetup | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
@@ -191,6 +240,7 @@ async def dashboard(
         link=link,
         aliases=aliases or {},
         keymap=keymap(keys or {}),
+        alerts=alerts or AlertSetup(),
         remembered=remembered or Remembered(),
     )
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)

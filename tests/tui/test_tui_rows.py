@@ -15,13 +15,12 @@ from fleetview.core.roster import NameSizes
 from fleetview.core.streams import Hole
 from fleetview.core.trouble import Trouble
 from fleetview.feeds.states import Backoff, Connecting, Refused, Up
-from fleetview.tui.app import link_view
 from fleetview.tui.columns import Columns, layout
 from fleetview.tui.fleet_rows import copied_row, device_row, outage_row
 from fleetview.tui.glyphs import ASCII, UNICODE, Glyphs
 from fleetview.tui.log_rows import Look, copied_record, hole_row, log_row
 from fleetview.tui.spans import Line, line_width, width_of
-from fleetview.tui.status import Watch, clock, status_lines
+from fleetview.tui.status import Watch, clock, link_view, status_lines
 from fleetview_agent.endpoint import Failure, FailureKind
 from fleetview_agent.wire import Channel
 from tui.stage import STARTED, Told, address, entry

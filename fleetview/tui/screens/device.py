@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
+from fleetview.tui.alert_rows import alert_lines
 from fleetview.tui.device_page import Page, device_page, device_title
 from fleetview.tui.spans import Line
 from fleetview.tui.view import Place, View
@@ -47,6 +48,7 @@ class DeviceScreen(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "back", id="device.back", tooltip="Back to where you came from"),
         Binding("l", "logs", "logs", id="device.logs", tooltip="The logs of this device"),
+        Binding("a", "alerts", "alerts", id="device.alerts", tooltip="The alerts of this device"),
         Binding("y", "copy(False)", "copy", id="device.copy", tooltip="Copy the device's row"),
         Binding("Y", "copy(True)", "copy JSON", id="device.copy_json", tooltip="Copy the device as JSON"),
     ]
@@ -82,7 +84,8 @@ class DeviceScreen(View):
         glyphs = self.app.glyphs
         self.query_one(StatusBar).repaint()
         document = self.query_one(Document)
-        page = Page(self.app.fleet, self._device, now, glyphs, document.width)
+        alerts = alert_lines(self.app.desk.book, self._device.address, now, document.width, glyphs)
+        page = Page(self.app.fleet, self._device, now, glyphs, document.width, alerts)
         known = self._device.address in self.app.fleet.devices
         self.query_one(TitleLine).set_line(device_title(page, known=known))
         if page.width > 0:
@@ -91,6 +94,9 @@ class DeviceScreen(View):
 
     def action_back(self) -> None:
         self.dismiss()
+
+    def action_alerts(self) -> None:
+        self.app.open_alerts(self._device.address)
 
     def action_logs(self) -> None:
         self.app.open_logs(self._device.address)

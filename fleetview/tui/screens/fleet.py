@@ -39,6 +39,7 @@ class FleetScreen(View):
             priority=OPENS_INPUT,
         ),
         Binding("l", "logs", "logs", id="fleet.logs", tooltip="The logs of the device under the cursor"),
+        Binding("a", "alerts", "alerts", id="fleet.alerts", tooltip="What fires, of Prometheus and Alertmanager"),
         Binding("f", "faults", "faults", id="fleet.faults", tooltip="Only devices that somebody should look at, or all"),
         Binding("g", "group", "group", id="fleet.group", tooltip="Group by site, release, health or a label"),
         Binding("s", "sort", "sort", id="fleet.sort", tooltip="Sort by a column; the same one again turns it round"),
@@ -76,7 +77,7 @@ class FleetScreen(View):
         yield FilterLine(app.commander.device_offers)
         yield JumpLine()
         yield TitleLine(id="hint")
-        yield FleetTable(app.fleet, app.glyphs, app.now)
+        yield FleetTable(app.fleet, app.glyphs, app.now, app.desk.badge)
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
@@ -288,6 +289,9 @@ class FleetScreen(View):
     def action_logs(self) -> None:
         row = self.table.selected
         self.app.open_logs(row.address if isinstance(row, Device) else None)
+
+    def action_alerts(self) -> None:
+        self.app.open_alerts(None)
 
     def action_all_logs(self) -> None:
         self.app.open_logs(None)

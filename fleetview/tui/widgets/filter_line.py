@@ -68,14 +68,16 @@ class FilterLine(Vertical):
     class Done(Message):
         """Enter or Escape: back to the list."""
 
-    def __init__(self, source: Source = _nothing) -> None:
+    def __init__(
+        self, source: Source = _nothing, placeholder: str = "filter: health:critical site:plant-*  or any text"
+    ) -> None:
         super().__init__()
         self._problem: str | None = None
         self._offers = Offers(floating=True)
         self._input = FilterInput(
             lambda text, cursor: _wanted(text, cursor, source(text, cursor)),
             self._offers,
-            "filter: health:critical site:plant-*  or any text",
+            placeholder,
         )
 
     def compose(self) -> ComposeResult:

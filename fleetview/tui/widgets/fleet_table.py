@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual import events
 from textual.message import Message
 
+from fleetview.core.alertbook import Badge
 from fleetview.core.arrangement import Arrangement, Group, Row
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
@@ -20,6 +21,7 @@ from fleetview.tui.fleet_rows import device_row, group_row, outage_row
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.spans import EMPTY, Line
 from fleetview.tui.widgets.lines import LineList
+from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
@@ -58,13 +60,20 @@ class FleetTable(LineList):
     class Arranged(Message):
         """There are new rows."""
 
-    def __init__(self, fleet: Fleet, glyphs: Glyphs, now: Callable[[], Now]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        glyphs: Glyphs,
+        now: Callable[[], Now],
+        badge_of: Callable[[Address], Badge | None] = lambda _: None,
+    ) -> None:
         super().__init__(id="fleet-table")
         self.selection: set[Device] = set()
         """The devices that were selected one by one, whether they are shown or not."""
         self._fleet = fleet
         self._glyphs = glyphs
         self._now = now
+        self._badge_of = badge_of
         self._arrangement = Arrangement(fleet, now)
         self._chosen_columns: Sequence[str] | None = None
         self._columns: Columns | None = None
@@ -236,7 +245,8 @@ class FleetTable(LineList):
         row, now = self._arrangement.rows[index], self._now()
         if isinstance(row, Device):
             indent = row.in_outage and not self._arrangement.wish.group_by
-            return device_row(row, self.columns(width), now, self._glyphs, indent=indent, selected=row in self.selection)
+            badge, chosen = self._badge_of(row.address), row in self.selection
+            return device_row(row, self.columns(width), now, self._glyphs, indent=indent, selected=chosen, badge=badge)
         if isinstance(row, Group):
             folded = row.value not in self._arrangement.unfolded
             selected = sum(device in self.selection for device in row.devices) if self.selection else 0
