@@ -35,6 +35,9 @@ HEADINGS = {
     "overlay": "in every box",
     "record": "in the box of a record",
     "device": "on the screen of a device",
+    "charts": "on charts",
+    "metrics": "on the metrics of the fleet",
+    "promql": "while a query is typed",
 }
 
 
@@ -65,11 +68,13 @@ class Place:
 def places() -> tuple[Place, ...]:
     """Everywhere that keys work. Imports every screen."""
     from fleetview.tui.app import FleetApp  # noqa: PLC0415  # only for those who ask
+    from fleetview.tui.screens.charts import ChartPage, DeviceChartsScreen  # noqa: PLC0415
     from fleetview.tui.screens.choose import ChooseScreen  # noqa: PLC0415
     from fleetview.tui.screens.device import DeviceScreen, Document  # noqa: PLC0415
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
     from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415
     from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415
+    from fleetview.tui.screens.metrics import MetricsScreen  # noqa: PLC0415
     from fleetview.tui.screens.record import RecordScreen, RecordTree  # noqa: PLC0415
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
     from fleetview.tui.widgets.filter_line import FilterInput, FilterLine  # noqa: PLC0415
@@ -80,6 +85,7 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.widgets.log_list import LogList  # noqa: PLC0415
     from fleetview.tui.widgets.overview import OverviewBar  # noqa: PLC0415
     from fleetview.tui.widgets.prompt import Prompt, PromptInput  # noqa: PLC0415
+    from fleetview.tui.widgets.promql_line import PromqlInput, PromqlLine  # noqa: PLC0415
 
     return (
         Place("the fleet's screen", (FleetApp, FleetScreen, FleetTable)),
@@ -87,6 +93,9 @@ def places() -> tuple[Place, ...]:
         Place("a name to go to", (FleetApp, JumpLine), typing=True),
         Place("a list to choose from", (ChooseScreen, LineList)),
         Place("a device's screen", (FleetApp, DeviceScreen, Document)),
+        Place("the charts of a device", (FleetApp, DeviceChartsScreen, ChartPage)),
+        Place("the metrics of the fleet", (FleetApp, MetricsScreen, ChartPage)),
+        Place("a query", (FleetApp, PromqlLine, PromqlInput), typing=True),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the histogram of a log", (FleetApp, HistogramChart)),
         Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),

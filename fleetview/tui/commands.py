@@ -36,6 +36,7 @@ COMMANDS = (
     Command("devices", ("fleet", "d"), "device_filter", False, "[FILTER]", "The fleet, or the devices that a filter means"),
     Command("device", (), "device", True, "NAME", "One device, by any part of its address that no other has"),
     Command("logs", ("l",), "log_filter", False, "[FILTER]", "The logs of the whole fleet, or what a filter means"),
+    Command("metrics", ("m",), "none", False, "", "The metrics of the fleet, from Prometheus"),
     Command("keys", ("help", "h"), "none", False, "", "The keys that work right now"),
     Command("theme", (), "theme", True, "NAME", "Other colours"),
     Command("link", (), "link", True, "slow|fast", "How much may go to the terminal"),

@@ -7,6 +7,7 @@ import locale
 import os
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fleetview.configfile import ConfigError, nearest
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fleetview.config import Context
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
+    from fleetview.tui.metrics import Monitoring, Source
 
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
 
@@ -69,6 +71,19 @@ class DashboardFeed:
         self._connection.retry_now()
 
 
+def _monitoring(context: Context) -> Monitoring:
+    from fleetview.tui.metrics import Monitoring  # noqa: PLC0415
+
+    access = context.prometheus_access
+
+    def connect() -> Source:
+        from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415  # when somebody first looks
+
+        return Prometheus(access)  # type: ignore[arg-type]  # not None, or this is not called
+
+    return Monitoring(None if access is None else connect, context.scrape_interval_s, context.device_labels, context.panels)
+
+
 def run_dashboard(context: Context) -> int:
     """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
     display = context.display
@@ -106,5 +121,6 @@ def run_dashboard(context: Context) -> int:
         keymap=keymap,
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
     )
+    setup = replace(setup, monitoring=_monitoring(context))
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
     return app.run(mouse=not display.no_mouse) or app.return_code or 0
