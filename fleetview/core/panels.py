@@ -59,12 +59,15 @@ class DeviceLabels:
         """What stands between the braces of a selector for one device."""
         return ",".join(f"{name}={quoted(value)}" for name, value in self.of(address).items())
 
-    def peers(self, address: Address, others: Iterable[Address]) -> str:
-        """The same for the other devices of its site; `others` are named where no label says the site."""
+    def peers(self, address: Address, others: Iterable[Address], release: str | None = None) -> str:
+        """The same for the other devices of its site, or of a release; `others` are named where no label says the site."""
         own = self.of(address)
         telling = [name for name, text in self.templates.items() if "{device}" in text]
         if any("{site}" in text for text in self.templates.values()):
-            return ",".join(f"{name}{'!=' if name in telling else '='}{quoted(value)}" for name, value in own.items())
+            if release is not None:  # of any site
+                own = {name: value for name, value in own.items() if "{site}" not in self.templates[name] or name in telling}
+            parts = [f"{name}{'!=' if name in telling else '='}{quoted(value)}" for name, value in own.items()]
+            return ",".join(parts if release is None else [*parts, f"release={quoted(release)}"])
         name = telling[0]
         values = sorted(self.of(other)[name] for other in others if other != address)[:MOST_NAMED]
         return f"{name}=~{quoted('|'.join(re.escape(value) for value in values))}"
@@ -115,17 +118,17 @@ def window_of(step_s: float, scrape_interval_s: float) -> str:
     return f"{max(1, round(max(step_s, 4 * scrape_interval_s)))}s"
 
 
-def device_query(chart: DeviceChart, labels: DeviceLabels, address: Address, others: Iterable[Address], window: str) -> str:
-    """One query for a device's own course and for the quartiles and the median of its peers."""
+def device_query(chart: DeviceChart, labels: DeviceLabels, address: Address, peers: str, window: str) -> str:
+    """One query for a device's own course and for the quartiles and the median of its peers, which a selector means."""
 
     def of(selector: str) -> str:
         text = chart.query.replace("BY", labels.by).replace("WINDOW", window)
         return text.replace("SELECTOR", selector)  # last: it holds names from outside
 
-    peers = of(labels.peers(address, others))
+    others = of(peers)
     parts = [f'label_replace(max({of(labels.own(address))}), "{WHOSE}", "own", "", "")']
     for part, name in zip((0.25, 0.5, 0.75), PEERS, strict=True):
-        parts.append(f'label_replace(quantile({part}, {peers}), "{WHOSE}", "{name}", "", "")')
+        parts.append(f'label_replace(quantile({part}, {others}), "{WHOSE}", "{name}", "", "")')
     return " or ".join(parts)
 
 

@@ -48,6 +48,8 @@ class Picture:
     """Lower quartile, median, upper quartile."""
     note: str = ""
     """What is to be known of it: a problem, a warning, where it comes from."""
+    whose: str = "peers"
+    """Beside whom it stands."""
 
 
 class Frame(NamedTuple):
@@ -198,7 +200,7 @@ def _heading(picture: Picture, cross: int | None, columns: int, problem: str | N
     place = cross if cross is not None else None if peers is None else latest(peers[1])
     if peers is not None and place is not None and peers[1][place] is not None:
         low, middle, high = (in_words(each[place], chart.unit) for each in peers)
-        found.append(spans.Span(f"  peers {middle} ({low} to {high})", "dim"))
+        found.append(spans.Span(visible(f"  {picture.whose} {middle} ({low} to {high})"), "dim"))
     words = picture.note or problem or ""
     if problem and picture.note:
         words = f"{problem}; {picture.note}"

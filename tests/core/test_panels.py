@@ -16,6 +16,7 @@ def test_labels_of_the_exporter() -> None:
     assert labels.own(ONE) == 'tenant="acme",site="plant-1",device="gw-1"'
     assert labels.peers(ONE, OTHERS) == 'tenant="acme",site="plant-1",device!="gw-1"'
     assert labels.by == "tenant, site, device"
+    assert labels.peers(ONE, OTHERS, "1.5.0") == 'tenant="acme",device!="gw-1",release="1.5.0"', "at every site"
 
 
 def test_labels_of_others() -> None:
@@ -31,7 +32,7 @@ def test_hostile_names_stay_within_their_quotes() -> None:
 
 
 def test_one_query_asks_for_a_device_and_its_peers() -> None:
-    query = device_query(DEVICE_CHARTS[0], DeviceLabels(), ONE, OTHERS, "60s")
+    query = device_query(DEVICE_CHARTS[0], DeviceLabels(), ONE, DeviceLabels().peers(ONE, OTHERS), "60s")
     assert query.count("fleet_device_cpu_ratio{") == 4
     assert query.count('device="gw-1"') == 1
     assert [part in query for part in ("quantile(0.25", "quantile(0.5", "quantile(0.75")] == [True] * 3

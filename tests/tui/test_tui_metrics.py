@@ -250,6 +250,26 @@ async def test_without_prometheus_there_are_the_heartbeats() -> None:
         assert stage.app.screen.place[0] == "device"  # type: ignore[attr-defined]
 
 
+async def test_peers_of_the_same_release() -> None:
+    told = Told()
+    for name, release, cpu in (("gw-1", "1.5.0", 0.42), ("gw-2", "1.4.2", 0.1), ("gw-3", "1.5.0", 0.3)):
+        told.birth(address(name, "plant-1" if name != "gw-3" else "plant-2"))
+        told.heartbeat(address(name, "plant-1" if name != "gw-3" else "plant-2"), release=release, resources={"cpu": cpu})
+    async with dashboard(told) as stage:
+        await charts(stage)
+        assert "CPU  42%  peers 10%" in stage.text
+        await stage.press("p")
+        assert "CPU  42%  peers of 1.5.0 30%" in stage.text
+    source = FakeSource(course())
+    async with dashboard(told, monitoring=monitoring(source)) as stage:
+        await charts(stage)
+        await stage.see("CPU  90%")
+        asked = len(source.asked)
+        await stage.press("p")
+        await stage.see("peers of 1.5.0 20%")
+        assert 'tenant="acme",device!="gw-1",release="1.5.0"' in source.asked[asked][0]
+
+
 async def test_labels_may_be_others() -> None:
     source = FakeSource(course())
     labels = DeviceLabels({"instance": "{device}:9100"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -12,7 +14,7 @@ from textual.message import Message
 from fleetview.core.ages import age
 from fleetview.core.charts import Window
 from fleetview.core.device import Device
-from fleetview.core.panels import DEVICE_CHARTS, DeviceChart, device_query, window_of
+from fleetview.core.panels import DEVICE_CHARTS, MOST_NAMED, DeviceChart, device_query, window_of
 from fleetview.core.roster import Changes, site_of
 from fleetview.tui.chart_lines import GUTTER
 from fleetview.tui.device_pictures import (
@@ -193,12 +195,14 @@ class DeviceChartsScreen(ChartView):
     CSS_PATH = "charts.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "back", id="charts.back", tooltip="Back to where you came from"),
+        Binding("p", "peers", "peers", id="charts.peers", tooltip="Beside the devices of its site, or of its release"),
     ]
 
     def __init__(self, device: Device) -> None:
         super().__init__()
         self._device = device
         self._found: list[Found] = []
+        self._by_release = False
 
     @property
     def place(self) -> Place:
@@ -216,6 +220,8 @@ class DeviceChartsScreen(ChartView):
             pictures = [self._asked(chart, now) for chart in DEVICE_CHARTS]
         else:
             pictures = [self._kept(chart, now) for chart in DEVICE_CHARTS if chart.figure is not None]
+        if self._release is not None:
+            pictures = [replace(picture, whose=f"peers of {self._release[:20]}") for picture in pictures]
         span = pictures[0].span
         happened = events_of(self._device, self._alerts(now), span)
         return pictures_page(pictures, happened, self.cross, size, self.app.glyphs)
@@ -226,7 +232,8 @@ class DeviceChartsScreen(ChartView):
     def _asked(self, chart: DeviceChart, now: Now) -> Picture:
         metrics, span = self.app.metrics, self._span(now)
         monitoring, address = metrics.monitoring, self._device.address
-        peers = [peer.address for peer in self._peers()]
+        others = [peer.address for peer in self._peers()]
+        peers = monitoring.labels.peers(address, others, self._release)
         window = window_of(span.step_s, monitoring.scrape_interval_s)
         query = device_query(chart, monitoring.labels, address, peers, window)
         found = metrics.course(query, span, self.window.back_s, ask=self.settled)
@@ -245,9 +252,18 @@ class DeviceChartsScreen(ChartView):
         )
 
     def _peers(self) -> list[Device]:
-        """The other devices of its site: also those that are silent now, for they were not before."""
-        others = sorted(self.app.fleet.sites.get(site_of(self._device), ()), key=lambda other: other.address)
-        return [other for other in others if other is not self._device]
+        """The other devices of its site or release: also those that are silent now, for they were not before."""
+        fleet, device = self.app.fleet, self._device
+        if self._release is not None:
+            alike = (other for other in fleet.devices.values() if other.release == self._release and other is not device)
+            return list(islice(alike, MOST_NAMED))
+        others = sorted(fleet.sites.get(site_of(device), ()), key=lambda other: other.address)
+        return [other for other in others if other is not device]
+
+    @property
+    def _release(self) -> str | None:
+        """Whose devices are its peers; None for those of its site."""
+        return self._device.release if self._by_release else None
 
     def _alerts(self, now: Now) -> Answer | None:
         metrics = self.app.metrics
@@ -265,6 +281,13 @@ class DeviceChartsScreen(ChartView):
         if not self.app.metrics.available:
             return (*lead, Span("   heartbeats of the last hour (no Prometheus)", "dim"))
         return (*lead, *self.asked_words(now, self._found), Span(f"   step {age(self._span(now).step_s)}", "dim"))
+
+    def action_peers(self) -> None:
+        if self._device.release is None:
+            self.app.notify("it has told no release: its peers are those of its site")
+            return
+        self._by_release = not self._by_release
+        self.show_all()
 
     def action_back(self) -> None:
         self.dismiss()
