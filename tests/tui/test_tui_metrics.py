@@ -226,7 +226,20 @@ async def test_without_an_answer_the_heartbeats_stand_in_and_it_is_said() -> Non
     source = FakeSource(problem="Prometheus at http://p cannot answer now (HTTP 503)")
     async with dashboard(told, monitoring=monitoring(source), size=(120, 40)) as stage:
         await charts(stage)
-        await stage.see("CPU  42%  from heartbeats: Prometheus at http://p cannot")
+        await stage.see("CPU  42%  from heartbeats")
+        assert " Prometheus at http://p cannot answer now (HTTP 503)" in stage.text
+
+
+async def test_what_is_not_current_is_called_so_and_dated() -> None:
+    source = FakeSource(course())
+    async with dashboard(fleet(), monitoring=monitoring(source)) as stage:
+        await charts(stage)
+        await stage.see("CPU  90%")
+        source.problem = "Prometheus at http://p does not answer"
+        await stage.tick(70)
+        await stage.see("(10% to 30%)  not current")
+        assert "Prometheus, 1m 10s ago" in stage.text
+        assert " Prometheus at http://p does not answer" in stage.text
 
 
 async def test_while_it_is_asked_that_is_said() -> None:

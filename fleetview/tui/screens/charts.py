@@ -28,7 +28,7 @@ from fleetview.tui.device_pictures import (
 )
 from fleetview.tui.metrics import Found
 from fleetview.tui.screens.device import Document
-from fleetview.tui.spans import Line, Span
+from fleetview.tui.spans import Line, Span, wrap
 from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 
@@ -224,7 +224,12 @@ class DeviceChartsScreen(ChartView):
             pictures = [replace(picture, whose=f"peers of {self._release[:20]}") for picture in pictures]
         span = pictures[0].span
         happened = events_of(self._device, self._alerts(now), span)
-        return pictures_page(pictures, happened, self.cross, size, self.app.glyphs)
+        return [*self._problem(), *pictures_page(pictures, happened, self.cross, size, self.app.glyphs)]
+
+    def _problem(self) -> list[Line]:
+        """Why Prometheus does not answer, in full: in a heading of a chart there is no room for it."""
+        problem = next((found.problem for found in self._found if found.problem is not None), None)
+        return [] if problem is None else list(wrap(f" {problem}", self.page.width, "degraded", indent=1))
 
     def _span(self, now: Now) -> TimeSpan:
         return self.window.span(now.unix_s, self.columns, self.app.metrics.monitoring.scrape_interval_s)
@@ -239,11 +244,11 @@ class DeviceChartsScreen(ChartView):
         found = metrics.course(query, span, self.window.back_s, ask=self.settled)
         self._found.append(found)
         if found.answer is not None and found.span is not None:
-            return from_answer(chart, found.answer, found.span, self.columns, found.problem)
+            return from_answer(chart, found.answer, found.span, self.columns, "not current" if found.problem else None)
         if found.problem is None:
             return Picture(chart, span, (None,) * self.columns, note="asking Prometheus")
         kept = self._kept(chart, now)
-        return Picture(chart, kept.span, kept.own, kept.peers, f"from heartbeats: {found.problem}")
+        return Picture(chart, kept.span, kept.own, kept.peers, "from heartbeats")
 
     def _kept(self, chart: DeviceChart, now: Now) -> Picture:
         span = self.window.span(now.unix_s, self.columns, 1.0)
