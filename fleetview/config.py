@@ -14,6 +14,7 @@ from fleetview import configfile, paths
 from fleetview.access import Access, access
 from fleetview.configfile import AccessTable, AlertLabelsTable, ConfigError, ContextTable, nearest
 from fleetview.core.alerts import Places
+from fleetview.core.panels import DeviceLabels, LabelsError, Panel
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Topics
@@ -110,6 +111,10 @@ class Context:
     scrape_interval_s: float = DEFAULT_SCRAPE_INTERVAL_S
     places: Places = field(default_factory=Places)
     """Which labels of an alert say where it belongs."""
+    device_labels: DeviceLabels = field(default_factory=DeviceLabels)
+    """Which labels of a series say whose it is."""
+    panels: tuple[Panel, ...] = ()
+    """What the metrics screen shows; empty for its default."""
     scope: Scope = EVERYTHING
     read_only: bool = False
     root: str = DEFAULT_ROOT
@@ -212,6 +217,8 @@ class _Resolution:
             alertmanager_access=self._access("alertmanager", alertmanager, self._table.alertmanager_access),
             scrape_interval_s=self._scrape_interval(),
             places=_places(self._table.alert_labels),
+            device_labels=self._device_labels(),
+            panels=tuple(table.panel() for table in self._table.panels or self._content.panels or ()),
             history=self._setting("history", _database_url, None),
             scope=self._setting("scope", _scope, EVERYTHING),
             read_only=self._setting("read_only", _boolean, default=False),
@@ -277,6 +284,17 @@ class _Resolution:
                 f"{self._path}: contexts.{self._name}.scrape_interval_s: more than 0 expected, not {found}"
             )
         return found or DEFAULT_SCRAPE_INTERVAL_S
+
+    def _device_labels(self) -> DeviceLabels:
+        if not self._table.device_labels:
+            return DeviceLabels()
+        where = self._origins["device_labels"] = f"{self._path}: contexts.{self._name}.device_labels"
+        labels = DeviceLabels(self._table.device_labels)
+        try:
+            labels.check()
+        except LabelsError as err:
+            self._problems.append(f"{where}: {err}")
+        return labels
 
     def _setting(self, name: str, parse: Callable[[_Value], T], default: T) -> T:
         value = self._written(name)

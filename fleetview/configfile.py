@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from fleetview.core.charts import UNITS, Unit
+from fleetview.core.panels import Panel
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -80,6 +83,37 @@ class AlertLabelsTable(_Table):
     """Holds a device id or a whole address. Default: device."""
 
 
+class ThresholdsTable(_Table):
+    """From where on a value is bad."""
+
+    degraded: float | None = None
+    """From here on it is degraded."""
+    critical: float | None = None
+    """From here on it is critical."""
+
+
+class PanelTable(_Table):
+    """A picture on the metrics screen."""
+
+    title: str
+    """What stands above it."""
+    query: str
+    """PromQL; $window in it becomes the time that a point looks back."""
+    unit: Unit = "count"
+    """percent (of ratios 0..1), seconds, celsius, bytes, per_second or count."""
+    thresholds: ThresholdsTable | None = None
+    """From where on a value is degraded or critical."""
+    legend: str = ""
+    """How a series is called, with labels as {{release}}. Default: all of its labels."""
+    list: bool = False
+    """Values as they are now, the largest first, instead of their course."""
+
+    def panel(self) -> Panel:
+        """What it says."""
+        thresholds = {} if self.thresholds is None else self.thresholds.model_dump(exclude_none=True)
+        return Panel(self.title, self.query, self.unit, thresholds, self.legend, self.list)
+
+
 class ContextTable(_Display):
     """One fleet: where its servers are, and how to be let in."""
 
@@ -103,6 +137,10 @@ class ContextTable(_Display):
     """How often Prometheus asks a device: no picture has finer steps. Default: 15."""
     alert_labels: AlertLabelsTable | None = None
     """Which labels of an alert say where it belongs."""
+    device_labels: dict[str, str] | None = None
+    """Which labels of a series say whose it is, such as instance = "{device}:9100". Default: tenant, site and device."""
+    panels: list[PanelTable] | None = None
+    """What the metrics screen shows. Default: that of the file, or what `fleetview export` is good for."""
     history: str | None = None
     """Database URL of the recorded history, such as sqlite:///history.db."""
     scope: str | None = None
@@ -124,6 +162,8 @@ class ConfigFile(_Display):
     """The contexts by name."""
     keys: dict[str, str] = Field(default_factory=dict)
     """Other keys: those of a binding, separated by commas, by its name; `fleetview --keys` lists them."""
+    panels: list[PanelTable] | None = None
+    """What the metrics screen shows for contexts without panels of their own."""
     aliases: dict[str, str] = Field(default_factory=dict)
     """Commands of one's own by name, such as crit = "devices health:critical"."""
 
@@ -182,6 +222,10 @@ def _table_at(place: Sequence[str]) -> type[_Table]:
             return AccessTable
         case [_, _, "alert_labels"]:
             return AlertLabelsTable
+        case [*_, "panels", _, "thresholds"]:
+            return ThresholdsTable
+        case [*_, "panels", _]:
+            return PanelTable
         case [_, *_]:
             return ContextTable
         case _:
@@ -201,11 +245,15 @@ def _in_words(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         table = _table_at(place[:-1])
         return f"{where}: unknown key {place[-1]!r}{nearest(place[-1], table.model_fields)}"
+    if error["type"] == "missing":
+        return f"{where}: {place[-1]} is missing"
     expected = {
         "string_type": "a text in quotes",
         "bool_type": "true or false",
         "float_type": "a number",
         "model_type": "a table",
+        "list_type": "a list of tables, such as [[panels]],",
+        "literal_error": f"one of {', '.join(UNITS)}",
         "dict_type": _TABLES.get(where, "a table"),
     }.get(error["type"], error["msg"])
     secret = place[-1] in {"token", "password"} or "headers" in place

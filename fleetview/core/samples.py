@@ -130,6 +130,10 @@ class Samples:
             hour = self._hours[device] = Hour()
         return hour
 
+    def hour(self, device: Device) -> Hour | None:
+        """The hour of a device, if it has one."""
+        return self._hours.get(device)
+
     def forget(self, device: Device) -> None:
         """The device is no more."""
         self._hours.pop(device, None)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MAX_KEPT = 256
 MAX_KEPT_POINTS = 2_000_000
 """Of all kept answers together, 16 bytes each."""
+MAX_NAMES = 20_000
+"""Of metrics, or of labels, that are kept to be offered."""
 _BUILD_INFO = "/api/v1/status/buildinfo"
 
 
@@ -47,6 +49,10 @@ class Prometheus:
     def standing(self) -> Standing:
         """How it stood when last asked."""
         return self.asking.standing
+
+    def per_minute(self) -> int:
+        """Requests within the last minute."""
+        return self.asking.per_minute()
 
     async def instant(self, promql: str, *, at_unix_s: float | None = None) -> Answer:
         """The answer to a query now, by the server's clock, or at a time. Raises AskError."""
@@ -79,6 +85,21 @@ class Prometheus:
     async def alerts(self) -> Alerts:
         """What its alerting rules (or those of vmalert) have firing and pending. Raises AskError."""
         return await self.asking.ask(self._rules)
+
+    async def names(self) -> tuple[str, ...]:
+        """The names of all metrics, as far as they are worth offering. Raises AskError."""
+        return await self.asking.ask(lambda within_s: self._listed("/api/v1/label/__name__/values", within_s))
+
+    async def labels(self) -> tuple[str, ...]:
+        """The names of all labels. Raises AskError."""
+        return await self.asking.ask(lambda within_s: self._listed("/api/v1/labels", within_s))
+
+    def _listed(self, path: str, within_s: float) -> Told[tuple[str, ...]]:
+        reply = self.web.get(path, within_s=within_s)
+        found = reply.body.get("data") if isinstance(reply.body, dict) else None
+        if not isinstance(found, list):
+            raise AskError(self._no_prometheus())
+        return Told(tuple(str(name) for name in found[:MAX_NAMES]), reply)
 
     async def _query(self, run: Callable[[Any, float], object]) -> Answer:
         def in_thread(within_s: float) -> Told[Answer]:

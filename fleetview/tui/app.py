@@ -34,6 +34,7 @@ from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
+from fleetview.tui.metrics import Metrics, Monitoring
 from fleetview.tui.pace import PACES, Pace
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import Watch, link_view
@@ -99,6 +100,7 @@ class Setup:
     alerts: AlertSetup = field(default_factory=AlertSetup)
     remembered: Remembered = field(default_factory=Remembered)
     """How the person left the screens."""
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 class _Sample(NamedTuple):
@@ -173,6 +175,7 @@ class FleetApp(App[int]):
         self.shows_bytes = False
         self.desk = AlertDesk(self, setup.alerts)
         self.commander = Commander(self, setup.aliases)
+        self.metrics = Metrics(self, setup.monitoring)
         self.written = Written()
         self.driver_class = counting(self.driver_class, self.written)
         self._ticker: Timer | None = None
@@ -207,6 +210,7 @@ class FleetApp(App[int]):
 
     async def on_unmount(self) -> None:
         await self.desk.stop()
+        await self.metrics.close()
         if self._feed_task is not None and not self._feed_task.done():
             self._feed_task.cancel()
             await asyncio.wait([self._feed_task], timeout=2)
@@ -294,27 +298,27 @@ class FleetApp(App[int]):
 
     def open_fleet(self) -> AwaitMount | None:
         """Show all devices."""
-        return self._go(("fleet", None), FleetScreen)
+        return self.go(("fleet", None), FleetScreen)
 
     def open_device(self, device: Device) -> AwaitMount | None:
         """Show one device."""
         from fleetview.tui.screens.device import DeviceScreen  # noqa: PLC0415  # imported when first shown
 
-        return self._go(("device", device.address), lambda: DeviceScreen(device))
+        return self.go(("device", device.address), lambda: DeviceScreen(device))
 
     def open_logs(self, address: Address | None) -> AwaitMount | None:
         """Show the logs of a device, or of all."""
         from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415  # imported when first shown
 
-        return self._go(("logs", address), lambda: LogScreen(address))
+        return self.go(("logs", address), lambda: LogScreen(address))
 
     def open_alerts(self, address: Address | None) -> AwaitMount | None:
         """Show the alerts of a device, or of all."""
         from fleetview.tui.screens.alerts import AlertsScreen  # noqa: PLC0415  # imported when first shown
 
-        return self._go(("alerts", address), lambda: AlertsScreen(address))
+        return self.go(("alerts", address), lambda: AlertsScreen(address))
 
-    def _go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
+    def go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
         """Go back to a screen that leads here, or on to a new one. Whoever needs that one ready awaits it."""
         known = [
             index for index, screen in enumerate(self.screen_stack) if isinstance(screen, View) and screen.place == place

@@ -36,6 +36,9 @@ HEADINGS = {
     "record": "in the box of a record",
     "form": "in a form",
     "device": "on the screen of a device",
+    "charts": "on charts",
+    "metrics": "on the metrics of the fleet",
+    "promql": "while a query is typed",
 }
 
 
@@ -68,12 +71,14 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.app import FleetApp  # noqa: PLC0415  # only for those who ask
     from fleetview.tui.screens.alert import AlertScreen  # noqa: PLC0415
     from fleetview.tui.screens.alerts import AlertsScreen  # noqa: PLC0415
+    from fleetview.tui.screens.charts import ChartPage, DeviceChartsScreen  # noqa: PLC0415
     from fleetview.tui.screens.choose import ChooseScreen  # noqa: PLC0415
     from fleetview.tui.screens.device import DeviceScreen, Document  # noqa: PLC0415
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
     from fleetview.tui.screens.form import FormInput, FormScreen  # noqa: PLC0415
     from fleetview.tui.screens.keys import KeysScreen  # noqa: PLC0415
     from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415
+    from fleetview.tui.screens.metrics import MetricsScreen  # noqa: PLC0415
     from fleetview.tui.screens.record import RecordScreen, RecordTree  # noqa: PLC0415
     from fleetview.tui.widgets.alert_list import AlertList  # noqa: PLC0415
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
@@ -85,6 +90,7 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.widgets.log_list import LogList  # noqa: PLC0415
     from fleetview.tui.widgets.overview import OverviewBar  # noqa: PLC0415
     from fleetview.tui.widgets.prompt import Prompt, PromptInput  # noqa: PLC0415
+    from fleetview.tui.widgets.promql_line import PromqlInput, PromqlLine  # noqa: PLC0415
 
     return (
         Place("the fleet's screen", (FleetApp, FleetScreen, FleetTable)),
@@ -95,6 +101,9 @@ def places() -> tuple[Place, ...]:
         Place("the alerts screen", (FleetApp, AlertsScreen, AlertList)),
         Place("the box of an alert", (AlertScreen, Document)),
         Place("a form", (FormScreen, FormInput), typing=True),
+        Place("the charts of a device", (FleetApp, DeviceChartsScreen, ChartPage)),
+        Place("the metrics of the fleet", (FleetApp, MetricsScreen, ChartPage)),
+        Place("a query", (FleetApp, PromqlLine, PromqlInput), typing=True),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the histogram of a log", (FleetApp, HistogramChart)),
         Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),

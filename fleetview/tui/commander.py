@@ -89,12 +89,18 @@ class Commander:
             "devices": app.open_fleet,
             "logs": lambda: app.open_logs(None),
             "alerts": lambda: app.open_alerts(None),
+            "metrics": self._metrics,
             "keys": app.action_keys,
             "bytes": app.action_bytes,
             "reconnect": app.action_reconnect,
             "quit": app.exit,
         }
         return simple[call.command.name]
+
+    def _metrics(self) -> Awaitable[None] | None:
+        from fleetview.tui.screens.metrics import open_metrics  # noqa: PLC0415  # imported when first shown
+
+        return open_metrics(self._app)
 
     def _set_link(self, word: str) -> None:
         self._app.set_pace(PACES["slow" if word == "slow" else "fast"])

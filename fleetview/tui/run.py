@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fleetview.configfile import ConfigError, nearest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
     from fleetview.tui.alert_desk import AlertSetup
+    from fleetview.tui.metrics import Monitoring, Source
 
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
 
@@ -94,6 +96,19 @@ def _alert_setup(context: Context) -> AlertSetup:
     return AlertSetup(feed if asked else None, read_only, author, options)
 
 
+def _monitoring(context: Context) -> Monitoring:
+    from fleetview.tui.metrics import Monitoring  # noqa: PLC0415
+
+    access = context.prometheus_access
+
+    def connect() -> Source:
+        from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415  # when somebody first looks
+
+        return Prometheus(access)  # type: ignore[arg-type]  # not None, or this is not called
+
+    return Monitoring(None if access is None else connect, context.scrape_interval_s, context.device_labels, context.panels)
+
+
 def run_dashboard(context: Context) -> int:
     """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
     display = context.display
@@ -132,5 +147,6 @@ def run_dashboard(context: Context) -> int:
         alerts=_alert_setup(context),
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
     )
+    setup = replace(setup, monitoring=_monitoring(context))
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
     return app.run(mouse=not display.no_mouse) or app.return_code or 0

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 OPENS_INPUT = True
 """Bindings that open a line to type in are looked up with priority: the app does that itself, before it gives the next key
 to whatever has the focus then. Else the letters of who types fast, or pastes, are taken for keys of the list."""
-_OPENING = frozenset({"filter", "jump", "find", "time", "export"})
+_OPENING = frozenset({"filter", "jump", "find", "time", "export", "ask"})
 
-Place = tuple[Literal["fleet", "device", "logs", "alerts"], Address | None]
+Place = tuple[Literal["fleet", "device", "logs", "alerts", "charts", "metrics"], Address | None]
 
 
 def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from fleetview.tui.app import FleetApp, Setup
 from fleetview.tui.bindings import keymap
 from fleetview.tui.fleet_rows import Now
 from fleetview.tui.glyphs import UNICODE, Glyphs
+from fleetview.tui.metrics import Monitoring
 from fleetview_agent.wire import Address, Channel, Message, WireError, decode, format_time
 
 STARTED = Now(mono_s=50_000.0, unix_s=datetime(2026, 11, 22, 10, 30, tzinfo=UTC).timestamp())
@@ -229,6 +230,7 @@ async def dashboard(
     keys: Mapping[str, str] | None = None,
     remembered: Remembered | None = None,
     alerts: AlertSetup | None = None,
+    monitoring: Monitoring | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
@@ -242,6 +244,7 @@ async def dashboard(
         keymap=keymap(keys or {}),
         alerts=alerts or AlertSetup(),
         remembered=remembered or Remembered(),
+        monitoring=monitoring or Monitoring(),
     )
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:

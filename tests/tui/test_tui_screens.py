@@ -20,6 +20,8 @@ from tui.stage import Told, address, dashboard
 WAYS: dict[str, tuple[str, ...]] = {
     "fleet": (),
     "device": ("enter",),
+    "charts of a device": ("enter", "m"),
+    "metrics": ("M",),
     "logs": ("L",),
     "record": ("L", "enter"),
     "keys": ("question_mark",),

@@ -38,6 +38,7 @@ SCREENS: dict[str, tuple[tuple[str, ...], tuple[int, int]]] = {
     "fleet-200x60": ((), (200, 60)),
     "device-80x24": (("down", "down", "enter"), (80, 24)),
     "device-160x48": (("down", "down", "enter"), (160, 48)),
+    "charts-160x48": (("down", "down", "enter", "m", "comma", "comma"), (160, 48)),
     "logs-80x24": (("L",), (80, 24)),
     "logs-120x40": (("L",), (120, 40)),
     "logs-histogram-160x48": (("L", "i", "left", "left"), (160, 48)),

@@ -49,6 +49,7 @@ class DeviceScreen(View):
         Binding("escape,backspace", "back", "back", id="device.back", tooltip="Back to where you came from"),
         Binding("l", "logs", "logs", id="device.logs", tooltip="The logs of this device"),
         Binding("a", "alerts", "alerts", id="device.alerts", tooltip="The alerts of this device"),
+        Binding("m", "metrics", "metrics", id="device.metrics", tooltip="Charts of this device, from minutes to weeks"),
         Binding("y", "copy(False)", "copy", id="device.copy", tooltip="Copy the device's row"),
         Binding("Y", "copy(True)", "copy JSON", id="device.copy_json", tooltip="Copy the device as JSON"),
     ]
@@ -100,6 +101,11 @@ class DeviceScreen(View):
 
     def action_logs(self) -> None:
         self.app.open_logs(self._device.address)
+
+    def action_metrics(self) -> None:
+        from fleetview.tui.screens.charts import open_charts  # noqa: PLC0415  # imported when first shown
+
+        open_charts(self.app, self._device)
 
     def action_copy(self, as_json: bool) -> None:  # noqa: FBT001  # a binding's parameter
         self.app.copy_device(self._device, as_json=as_json)

@@ -51,6 +51,7 @@ class FleetScreen(View):
         ),
         Binding("o", "overview", "overview", id="fleet.overview", tooltip="To the figures above; each becomes a filter"),
         Binding("L", "all_logs", "all logs", id="fleet.all_logs", tooltip="The logs of the whole fleet"),
+        Binding("M", "metrics", "metrics", id="fleet.metrics", tooltip="The metrics of the fleet, from Prometheus"),
         Binding("y", "copy(False)", "copy", id="fleet.copy", tooltip="Copy the row, or the rows that are selected"),
         Binding("Y", "copy(True)", "copy JSON", show=False, id="fleet.copy_json", tooltip="Copy the same as JSON"),
         Binding("S", "reverse", "turn round", show=False, id="fleet.reverse", tooltip="Turn the order round"),
@@ -292,6 +293,11 @@ class FleetScreen(View):
 
     def action_alerts(self) -> None:
         self.app.open_alerts(None)
+
+    def action_metrics(self) -> None:
+        from fleetview.tui.screens.metrics import open_metrics  # noqa: PLC0415  # imported when first shown
+
+        open_metrics(self.app)
 
     def action_all_logs(self) -> None:
         self.app.open_logs(None)

@@ -1,0 +1,150 @@
+"""The metrics of the fleet: panels of the configuration or a default set, the ten worst devices, and any query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from fleetview.core.panels import DEFAULT_PANELS, WORST, Panel, window_of, worst
+from fleetview.core.query.complete import Completion
+from fleetview.tui.chart_lines import GUTTER
+from fleetview.tui.device_pictures import Frame, layout, window_words
+from fleetview.tui.metrics import Found
+from fleetview.tui.panel_lines import panel_lines
+from fleetview.tui.screens.charts import ChartPage, ChartView
+from fleetview.tui.screens.choose import Choice, ChooseScreen
+from fleetview.tui.spans import EMPTY, Line, Span, beside
+from fleetview.tui.view import OPENS_INPUT, Place
+from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
+from fleetview.tui.widgets.promql_line import PromqlLine
+
+if TYPE_CHECKING:
+    from textual.widget import AwaitMount
+
+    from fleetview.tui.app import FleetApp
+    from fleetview.tui.fleet_rows import Now
+
+_NOBODY = (
+    "this context has no Prometheus: say where it is with --prometheus, FLEETVIEW_PROMETHEUS or `prometheus` in its",
+    "table of the configuration. `fleetview export` makes the fleet's heartbeats visible to it. What is kept of a single",
+    "device's last hour stands on its own screen, under m.",
+)
+
+
+def open_metrics(app: FleetApp) -> AwaitMount | None:
+    """Show the metrics of the fleet."""
+    return app.go(("metrics", None), MetricsScreen)
+
+
+class MetricsScreen(ChartView):
+    """Panels."""
+
+    CSS_PATH = "metrics.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,backspace", "back", "back", id="metrics.back", tooltip="Back to where you came from"),
+        Binding("e", "ask", "ask", id="metrics.ask", tooltip="Ask any query (PromQL)", priority=OPENS_INPUT),
+        Binding("w", "worst", "worst by", id="metrics.worst", tooltip="The ten worst devices by another figure"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: Panel | None = None
+        self._worst = next(iter(WORST))
+        self._found: list[Found] = []
+
+    @property
+    def place(self) -> Place:
+        return ("metrics", None)
+
+    @property
+    def crumb(self) -> str:
+        return "metrics"
+
+    def compose(self) -> ComposeResult:
+        yield StatusBar(id="status")
+        yield TitleLine(id="title")
+        yield PromqlLine(self._offers)
+        yield ChartPage(id="page")
+        yield KeyLine(id="keys")
+
+    def _offers(self, text: str, cursor: int) -> list[Completion]:
+        from fleetview.core.promql import complete_promql  # noqa: PLC0415  # when somebody types
+
+        names = self.app.metrics.names
+        return complete_promql(text, cursor, names.metrics, names.labels)
+
+    def panels(self) -> Sequence[Panel]:
+        """What is shown, the query that somebody asked first."""
+        own = self.app.metrics.monitoring.panels
+        shown = own or (*DEFAULT_PANELS, worst(self._worst))
+        return shown if self._asked is None else (self._asked, *shown)
+
+    def document(self, now: Now) -> list[Line]:
+        self._found = []
+        if not self.app.metrics.available:
+            return [EMPTY, *((Span(f" {words}", "dim"),) for words in _NOBODY)]
+        side, columns, rows = layout(self.page.width, self.size.height)
+        width = columns + GUTTER + 1
+        frame = Frame(columns, rows, self.cross)
+        found = [self._look(panel, now) for panel in self.panels()]
+        self._found = [each for _, each in found]
+        drawn = [[*panel_lines(panel, each, frame, width, self.app.glyphs), EMPTY] for panel, each in found]
+        lines: list[Line] = []
+        for first in range(0, len(drawn), side):
+            right = drawn[first + 1] if side > 1 and first + 1 < len(drawn) else []
+            lines += beside(drawn[first], right, width, gap=3) if right else drawn[first]
+        return lines
+
+    def _look(self, panel: Panel, now: Now) -> tuple[Panel, Found]:
+        """The panel with its query as it is sent, for a server speaks of places in that; and what is known of it."""
+        metrics = self.app.metrics
+        scrape_s = metrics.monitoring.scrape_interval_s
+        span = self.window.span(now.unix_s, self.columns, scrape_s)
+        query = panel.asked(window_of(span.step_s, scrape_s))
+        sent = replace(panel, query=query)
+        if panel.list:
+            return sent, metrics.values(query, ask=self.settled)
+        return sent, metrics.course(query, span, self.window.back_s, ask=self.settled)
+
+    def heading(self, now: Now) -> Line:
+        span = self.window.span(now.unix_s, self.columns, self.app.metrics.monitoring.scrape_interval_s)
+        lead = (Span(" metrics of the fleet", "bold"), Span(f"   {window_words(self.window, span)}"))
+        return (*lead, *self.asked_words(now, self._found)) if self.app.metrics.available else lead[:1]
+
+    # -- what the person asks for
+
+    def action_ask(self) -> None:
+        if not self.app.metrics.available:
+            self.app.notify("there is no Prometheus to ask in this context")
+            return
+        self.app.metrics.learn_names()
+        self.query_one(PromqlLine).open()
+
+    def on_promql_line_asked(self, event: PromqlLine.Asked) -> None:
+        self._asked = Panel(event.query, event.query) if event.query else None
+        if event.query:
+            self.app.metrics.ask_anew(event.query)
+        self.page.scroll_to(y=0, animate=False, force=True)
+        self.page.focus()
+        self.show_all()
+
+    def on_promql_line_closed(self) -> None:
+        self.page.focus()
+
+    def action_worst(self) -> None:
+        choices = [Choice(name, name, marked=name == self._worst) for name in WORST]
+        self.app.push_screen(ChooseScreen("the ten worst devices by", choices), self._worst_chosen)
+
+    def _worst_chosen(self, chosen: list[str] | None) -> None:
+        if chosen:
+            self._worst = chosen[0]
+            if self.app.metrics.monitoring.panels:
+                self._asked = worst(self._worst)
+            self.show_all()
+
+    def action_back(self) -> None:
+        self.dismiss()
