@@ -120,7 +120,6 @@ async def test_the_key_line_fits_80_columns_and_always_names_help(way: tuple[str
         await stage.press(*way)
         line = stage.rows[-1]
         assert line.endswith("? keys")
-        assert " q quit" in line or way != ("enter",), "where there is no room for it, it stands under `?`"
         assert line.startswith(" enter open" if way != ("enter",) else " esc back")
 
 
