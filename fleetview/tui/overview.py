@@ -25,6 +25,7 @@ _RELEASES = 4
 _SITES = 3
 _BAR = 8
 _WIDE = 110
+_WIDER = 140
 _STRIP = (30, 60)
 """Cells of the last hour: of two minutes each, and of one where there is room."""
 _GAP = "   "
@@ -132,7 +133,7 @@ def _releases(fleet: Fleet, glyphs: Glyphs) -> Iterable[Part]:
 
 
 def _last_hour(fleet: Fleet, now: Now, width: int, glyphs: Glyphs) -> list[Part]:
-    cells = _STRIP[width >= _WIDE]
+    cells = _STRIP[width >= _WIDER]
     found = fleet.trends.last(now.unix_s, cells)
     worst = max((count for count in found if count), default=0)
     parts = [Part(Span(" last hour ", "dim"))]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import select
+import queue
 import signal
 import struct
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ class Terminal:
         self._env = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **(env or {})}
         self.bytes_read = 0
         self.read_at = 0.0
-        """When something was read last: before it was worked out, which is the time of whoever measures."""
+        """When that arrived which was worked out last."""
+        self._arrived: queue.Queue[tuple[float, bytes]] = queue.Queue()
+        self._closed = False
         self.last_bytes = b""
         self.started = 0.0
 
@@ -79,6 +82,8 @@ class Terminal:
             self._command, stdin=slave, stdout=slave, stderr=slave, env=self._env, start_new_session=True, close_fds=True
         )
         os.close(slave)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
@@ -89,21 +94,31 @@ class Terminal:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self._reader.join(2)
         os.close(self._master)
         self._state.cleanup()
 
+    def _read(self) -> None:
+        """In a thread, so that working out what came before does not count as the time that something took to come."""
+        data = b"?"
+        while data:
+            try:
+                data = os.read(self._master, 1 << 16)
+            except OSError:
+                data = b""
+            self._arrived.put((time.perf_counter(), data))
+
     def pump(self, seconds: float = 0.05) -> bool:
         """Read what the program writes for at most this long. False when it has closed the terminal."""
-        ready, _, _ = select.select([self._master], [], [], seconds)
-        if not ready:
-            return True
+        if self._closed:
+            return False
         try:
-            data = os.read(self._master, 1 << 16)
-        except OSError:
-            return False
+            self.read_at, data = self._arrived.get(timeout=seconds) if seconds else self._arrived.get_nowait()
+        except queue.Empty:
+            return True
         if not data:
+            self._closed = True
             return False
-        self.read_at = time.perf_counter()
         self.bytes_read += len(data)
         self.last_bytes = (self.last_bytes + data)[-65536:]
         for question, answer in _ANSWERS.items():
@@ -172,8 +187,7 @@ class Terminal:
         end = time.perf_counter() + timeout_s
         while self.process.poll() is None and time.perf_counter() < end:
             self.pump()
-        while select.select([self._master], [], [], 0)[0] and self.pump(0):
-            continue
+        self.pump_for(1)  # to the end of what it wrote
         self.process.wait(1)
 
     def idle(self, seconds: float) -> Idle:
