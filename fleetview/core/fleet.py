@@ -47,6 +47,8 @@ class Fleet:
         self.malformed = 0
         """Messages that were not valid, of all devices."""
         self.messages = 0
+        self._took_retained = False
+        """Since time was let pass last."""
         self.samples = Samples()
         """The last hour of figures of the devices, bounded."""
         self.trends = Trends()
@@ -122,8 +124,10 @@ class Fleet:
                 if self._roster.devices.get(device.address) is device:
                     self._rejudge(device, now_obs, unix_s)
         self._roster.settle()
-        if self._clock.link_up:
+        # While what is retained comes, a device whose heartbeat is not there yet looks as if it were long gone.
+        if self._clock.link_up and not self._took_retained:
             self.trends.take(unix_s, self._roster.in_trouble)
+        self._took_retained = False
 
     def next_due_s(self, mono_s: float) -> float:
         """Seconds until `advance` has something to do; infinity for never."""
@@ -141,6 +145,7 @@ class Fleet:
     def apply(self, received: Received) -> None:
         """Take in one message. Never raises for what a device or broker sent."""
         self.messages += 1
+        self._took_retained = self._took_retained or received.retained
         handler = self._handlers.get(type(received.body))
         if handler is None:
             return  # commands and their results change nothing of what is known

@@ -87,6 +87,19 @@ def test_nothing_is_taken_while_nothing_can_be_seen() -> None:
     assert world.fleet.trends.last(world.unix_s + 600, 60) == [None] * 60
 
 
+def test_what_is_retained_is_not_counted_before_it_is_all_there() -> None:
+    world = World()
+    world.birth(retained=True)
+    world.state("online", retained=True, age_s=7200)
+    world.fleet.advance(world.mono_s, world.unix_s)
+    assert world.fleet.roster.in_trouble == 1, "its heartbeat has not come yet"
+    assert world.fleet.trends.last(world.unix_s, 1) == [None]
+    world.heartbeat(retained=True)
+    world.fleet.advance(world.mono_s, world.unix_s)
+    world.fleet.advance(world.mono_s, world.unix_s)
+    assert world.fleet.trends.last(world.unix_s, 1) == [0]
+
+
 def test_a_burst_that_was_cut_short_is_noticed() -> None:
     world = World()
     for number in range(100):
