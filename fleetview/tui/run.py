@@ -29,7 +29,8 @@ def _prepare_environment(theme: str | None) -> None:
     """What Textual (8.2) reads when it is imported, and takes no notice of later."""
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
-    os.environ.setdefault("TEXTUAL_FPS", "30")
+    # What changed waits for the next frame: at 30 a second, for up to 33 ms. Without a change there is no frame.
+    os.environ.setdefault("TEXTUAL_FPS", "120")
     plain = "NO_COLOR" in os.environ or (os.environ.get("TERM") in _FEW_COLOURS and not os.environ.get("COLORTERM"))
     os.environ.setdefault("TEXTUAL_THEME", theme or ("ansi-dark" if plain else "textual-dark"))
 
