@@ -31,7 +31,7 @@ QUIET_S = 2.0
 RESORT_S = 1.0
 _RESORT_COSTS = 10
 """Rows are worked out anew at most for a tenth of the time: of 100,000 devices that takes 0.2 s."""
-_SLICE_S = 0.004
+_SLICE_S = 0.006
 """Work on the rows between two looks at keys and messages."""
 _AFTER_A_KEY_S = 0.04
 """The work stands still for so long after a key. It comes to the screen over some ten turns of the event loop, and would
