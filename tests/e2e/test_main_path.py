@@ -31,7 +31,7 @@ def devices(broker: Broker, *arguments: str) -> dict[str, dict[str, Any]]:
 def eventually(broker: Broker, holds: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
     """Ask until it holds; each question waits for the retained state to settle, so this takes its time by itself."""
     for _ in range(TRIES):
-        found = devices(broker)
+        found = devices(broker, "--settle", "1.5")  # longer than a heartbeat interval, so that who is alive is heard
         if holds(found):
             return found
     pytest.fail(f"it never came to hold; the last answer: {json.dumps(found, indent=1)}")
