@@ -204,7 +204,8 @@ class Fleet:
             self._rejudge(device, self._clock.observed(received.mono_s), received.unix_s)
 
     def _on_state(self, device: Device, body: State, received: Received) -> None:
-        was_confirmed = device.confirmed
+        # A goodbye that is heard live is a change, also of a device that only what was retained had called online.
+        witnessed = device.confirmed or not received.retained
         now_obs = self._clock.observed(received.mono_s)
         match body.state:
             case _ if not self._is_current(device, body.session, received):
@@ -225,7 +226,7 @@ class Fleet:
                 device.claim_due_obs = self._clock.own(device, now_obs) + sleeps_for_s(body, received)
             case "lost":
                 self._on_will(device, received, now_obs)
-        self._rejudge(device, now_obs, received.unix_s, counts=was_confirmed)
+        self._rejudge(device, now_obs, received.unix_s, counts=witnessed)
 
     def _on_will(self, device: Device, received: Received, now_obs: float) -> None:
         if received.retained and not device.live:

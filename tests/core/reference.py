@@ -171,8 +171,9 @@ def replay(h: float, history: list[Seen]) -> tuple[str, bool, bool]:
         model.see(seen)
         if not model.link:
             continue
-        # Rule 5. What a reader learns of what was before it came is no change.
-        if model.connectivity() != before != "unseen" and was_confirmed and model.confirmed:
+        # Rule 5. What a reader learns of what was before it came is no change; a goodbye that it hears live is one.
+        goodbye = seen.kind in {"offline", "sleeping"} and not seen.retained
+        if model.connectivity() != before != "unseen" and (was_confirmed or goodbye) and model.confirmed:
             changes.append(model.observed)
             flapping = flapping or len([at for at in changes if model.observed - at <= 600]) >= 5
         if flapping and len([at for at in changes if model.observed - at < 600]) <= 1:

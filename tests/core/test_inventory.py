@@ -129,6 +129,14 @@ def test_the_timeline_tells_what_changed_while_somebody_watched(world: World) ->
     ]
 
 
+def test_a_goodbye_that_is_heard_live_is_on_the_timeline_though_the_device_was_not_heard_before(world: World) -> None:
+    world.birth(retained=True)
+    world.state("online", retained=True)
+    world.heartbeat(4, retained=True)
+    world.state("offline", reason="stopped by SIGTERM")
+    assert _timeline(world) == ["online -> offline: stopped by SIGTERM"]
+
+
 def test_the_timeline_is_bounded(world: World) -> None:
     world.birth()
     for seq in range(500):
