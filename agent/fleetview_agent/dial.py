@@ -29,12 +29,12 @@ class Wire:
 
     Reads are buffered: paho 2.2.0 reads each packet with four calls, and aiomqtt 2.5.1 handles one packet for each round of
     the event loop; it goes on while `pending` says there is more (its way to drain TLS sockets), so that one system call
-    and one round serve up to 32 KiB of messages. Not more: a buffer nearly always ends within a packet, and reading on to
-    the packet's end again and again would keep everything else waiting for as long as the broker has something to send.
+    and one round serve up to `at_once` bytes of messages. Not more: a buffer nearly always ends within a packet, and reading
+    on to the packet's end again and again would keep all else waiting for as long as the broker has something to send.
     And the error that ended the link is kept, which paho only logs, and how the other side began.
     """
 
-    __slots__ = ("_buffer", "_loop", "_position", "_socket", "_was_read", "error", "greeting")
+    __slots__ = ("_buffer", "_loop", "_position", "_socket", "_was_read", "at_once", "error", "greeting")
 
     READ_BYTES = 32768
 
@@ -45,6 +45,8 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._was_read = False
         """In this round of the event loop."""
+        self.at_once = self.READ_BYTES
+        """Bytes to read in a round."""
         self.error: OSError | None = None
         self.greeting: bytes | None = None
         """The first bytes that came."""
@@ -58,7 +60,7 @@ class Wire:
             self._was_read = True
             self._loop.call_soon(self._next_round)
             try:
-                self._buffer = self._socket.recv(self.READ_BYTES)
+                self._buffer = self._socket.recv(self.at_once)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except OSError as err:

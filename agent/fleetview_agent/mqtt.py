@@ -121,6 +121,10 @@ class Session:
         """Packets that wait for the socket: whoever publishes fast without awaiting watches it, for nothing bounds it."""
         return len(self._paho._out_packet)  # noqa: SLF001
 
+    def read_at_once(self, size: int | None) -> None:
+        """Take in so many bytes in a round of the event loop; None for as many as pay best."""
+        self._wire.at_once = size or Wire.READ_BYTES
+
     async def subscribe(self, filters: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
         """Subscribe to (filter, QoS); returns the refused filters, each with the reason. Raises LinkError."""
         refused: list[tuple[str, str]] = []

@@ -29,6 +29,8 @@ _FILLING_S = 0.5
 """Without a retained message for so long, the burst counts as over for those who only look."""
 _STABLE_S = 10.0
 """A link that stood this long starts over with the shortest wait."""
+_LITTLE = 2048
+"""Bytes a round while something else is urgent: some five heartbeats, a third of a millisecond."""
 _MAX_ADDRESSES = 500_000
 """Known by sight; 60 bytes each."""
 
@@ -125,6 +127,7 @@ class Connection:
         self._changed = asyncio.Event()
         """Set, and replaced, at each change of state."""
         self._retry = asyncio.Event()
+        self._giving_way: asyncio.TimerHandle | None = None
 
     @property
     def filters(self) -> list[str]:
@@ -153,6 +156,14 @@ class Connection:
     def retry_now(self) -> None:
         """Ends the wait for the next attempt, because somebody pressed a key."""
         self._retry.set()
+
+    def give_way(self, for_s: float) -> None:
+        """For so long take in a few messages at a time: other work comes round sooner, and the rest waits in the socket."""
+        if self._giving_way is not None:
+            self._giving_way.cancel()
+        if self._session is not None:
+            self._session.read_at_once(_LITTLE)
+            self._giving_way = asyncio.get_running_loop().call_later(for_s, self._session.read_at_once, None)
 
     async def settled(self, quiet_s: float, max_s: float) -> bool:
         """Waits for the end of the retained burst: subscribed, caught up, and no retained message for `quiet_s`.

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 _RATE_WINDOW_S = 5.0
 _WARM_UP_S = 1.0
+_KEY_FIRST_S = 0.15
+"""Messages make way for a key for so long: until what it asked for is on the screen, be it a new order of 100,000."""
 _MAX_DEPTH = 8
 """Screens on the way back to the fleet: whoever goes further begins a new way there."""
 _LOOK_FOR_HALVES_S = 5
@@ -81,6 +83,9 @@ class Feed(Protocol):
 
     def retry_now(self) -> None:
         """Do not wait for the next attempt."""
+
+    def give_way(self, for_s: float) -> None:
+        """For so long take in little at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +260,7 @@ class FleetApp(App[int]):
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Key):
             self.key_at_s = perf_counter()
+            self._feed.give_way(_KEY_FIRST_S)
         await super().on_event(event)
 
     @property

@@ -74,6 +74,9 @@ class DashboardFeed:
     def retry_now(self) -> None:
         self._connection.retry_now()
 
+    def give_way(self, for_s: float) -> None:
+        self._connection.give_way(for_s)
+
 
 def _alert_setup(context: Context) -> AlertSetup:
     from fleetview.tui.alert_desk import AlertFeed, AlertSetup  # noqa: PLC0415

@@ -41,6 +41,9 @@ class StillFeed:
     def retry_now(self) -> None:
         """There is nothing to retry."""
 
+    def give_way(self, for_s: float) -> None:
+        """Nothing is in the way."""
+
 
 async def _device(pilot: Pilot[int]) -> None:
     await pilot.press("slash", *"processor", "enter")

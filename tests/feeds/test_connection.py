@@ -128,6 +128,27 @@ async def test_a_retained_burst_comes_whole_and_settles(broker: Broker) -> None:
         assert len(watched.received) == 3000
 
 
+async def test_giving_way_takes_in_little_at_a_time_and_loses_nothing(broker: Broker) -> None:
+    rounds: list[int] = []
+    async with publisher(broker.url) as session, watching(broker.url) as watched:
+        await until(lambda: watched.is_up)
+        connection = watched.connection
+        connection.give_way(60)
+        connection.give_way(60)  # again before the first is over
+        for number in range(500):
+            session.publish_nowait("fleet/v1/acme/plant-7/gw-1/heartbeat", b"%d" % number + b" " * 1000)
+        while connection.counts.messages < 500:
+            before = connection.counts.messages
+            await asyncio.sleep(0)
+            rounds.append(connection.counts.messages - before)
+        assert [int(message.payload) for message in watched.received] == list(range(500))
+        assert max(rounds) <= 2
+        connection.give_way(0)
+        session_there = connection._session
+        assert session_there is not None
+        await until(lambda: session_there._wire.at_once > 30_000)
+
+
 async def test_mosquitto_still_cuts_a_burst_for_qos_1(broker: Broker) -> None:
     """The reason for QoS 0 in `_subscribe`: when this fails, Mosquitto has mended it."""
     await _retain(broker, 3000)

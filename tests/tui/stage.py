@@ -115,6 +115,7 @@ class FakeFeed:
     state: LinkState
     messages: int = 0
     retried: int = 0
+    gave_way_s: float = 0.0
     filling: bool = False
 
     async def run(self) -> None:
@@ -122,6 +123,9 @@ class FakeFeed:
 
     def retry_now(self) -> None:
         self.retried += 1
+
+    def give_way(self, for_s: float) -> None:
+        self.gave_way_s += for_s
 
 
 @dataclass

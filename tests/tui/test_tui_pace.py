@@ -132,3 +132,10 @@ async def test_the_rate_is_that_of_the_last_seconds() -> None:
 )
 def test_rates_in_words(rate: float, words: str) -> None:
     assert size_rate(rate) == words
+
+
+async def test_messages_make_way_for_a_key() -> None:
+    async with dashboard(fleet()) as stage:
+        assert stage.feed.gave_way_s == 0
+        await stage.press("down")
+        assert stage.feed.gave_way_s > 0
