@@ -195,7 +195,10 @@ class Logbook:
         """What is missing right before a record by now: records that were missing may have come late."""
         hole, device = entry.hole, self._devices.get(entry.address)
         stream = device.streams.get(entry.stream) if device is not None and entry.stream is not None else None
-        return hole if hole is None or stream is None else stream.still_missing(hole)
+        if hole is None or stream is None:
+            return hole
+        left = stream.still_missing(hole)
+        return None if left is None else left._replace(since_ms=hole.since_ms)
 
     def add(self, address: Address, batch: LogBatch, received: Received, epoch: int = 0) -> Tally:
         """Take in the records of a message and return the device's tally.
@@ -233,6 +236,8 @@ class Logbook:
             if record.get("event") == "gap":
                 _own_up(stream, record)
         hole = stream.holes[-1] if stream.gaps > gaps_before and first > end_before else None
+        if hole is not None and device.entries:
+            hole = hole._replace(since_ms=device.entries[-1].time_ms)
         for offset in new:
             self._keep(
                 device, address, batch.records[offset], received_ms, stream=batch.stream, seq=first + offset, hole=hole

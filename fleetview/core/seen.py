@@ -5,11 +5,18 @@ Bounded: of a large fleet only so many devices are looked at, and what was found
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from fleetview.core.payloads import unpack
+from fleetview.core.query.json_path import leaves
+from fleetview.core.query.tree import Name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fleetview.core.device import Device
     from fleetview.core.fleet import Fleet
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
 MAX_DEVICES = 2_000
 """Looked at one by one: 10 ms."""
 MAX_RECORDS = 5_000
+MAX_OPENED = 200
+"""Records and heartbeats of which the JSON is looked into, for other fields: a few milliseconds."""
+MAX_OPENED_BYTES = 8 * 1024
 MAX_VALUES = 1_000
 """Of one field: nobody chooses among more."""
 MAX_FIELDS = 200
@@ -63,9 +73,15 @@ _PLACES = ("site", "tenant", "device", "address")
 
 
 def device_values(devices: Iterable[Device]) -> Values:
-    """Values of fields in the first devices; names of fields are those of the filter language."""
+    """Values of fields in the first devices; names of fields are those of the filter language.
+
+    Of the first of them also of any field of their heartbeat's JSON, by `.path`.
+    """
     found: dict[str, dict[str, None]] = {}
-    for device in islice(devices, MAX_DEVICES):
+    for number, device in enumerate(islice(devices, MAX_DEVICES)):
+        if number < MAX_OPENED and device.heartbeat_packed is not None:
+            with suppress(ValueError):
+                _add_leaves(found, from_json(unpack(device.heartbeat_packed)))
         tenant, site, name = device.address
         _add(found, "site", site)
         _add(found, "tenant", tenant)
@@ -84,13 +100,22 @@ def device_values(devices: Iterable[Device]) -> Values:
     return _sorted(found)
 
 
-def record_values(records: Iterable[Entry]) -> Values:
-    """Values of fields in log records."""
+def record_values(records: Sequence[Entry]) -> Values:
+    """Values of fields in log records; of the last of them of any field of their JSON, by `.path`."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
         if record.service:
             _add(found, "service", record.service)
+    for record in islice(reversed(records), MAX_OPENED):
+        if len(record.raw) <= MAX_OPENED_BYTES:
+            with suppress(ValueError):  # nested deeper than the parser goes
+                _add_leaves(found, record.extra())
     return _sorted(found)
+
+
+def _add_leaves(found: dict[str, dict[str, None]], record: Mapping[str, Any]) -> None:
+    for path, value in leaves(record):
+        _add(found, str(Name("", path)), value)
 
 
 def _add(found: dict[str, dict[str, None]], field: str, value: str) -> None:

@@ -19,6 +19,8 @@ class Hole(NamedTuple):
     owned: bool
     """The device owned up to it in a gap record."""
     reason: str | None
+    since_ms: int | None = None
+    """The time of the record before it, as far as that is known."""
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fleetview.core.ages import age
 from fleetview.core.logbook import Entry
+from fleetview.core.query.sought import places
 from fleetview.core.streams import Hole
 from fleetview.tui.glyphs import UNICODE, Glyphs
 from fleetview.tui.spans import Line, Span, StyleName, fit, line_width, visible, width_of, wrap
@@ -47,6 +48,8 @@ class Look:
     hidden_fields: frozenset[str] = frozenset()
     corrected: bool = False
     """The time is that of the reader's clock."""
+    sought: tuple[str, ...] = ()
+    """Texts, in lower case, that stand out where a message holds them."""
 
 
 PLAIN = Look()
@@ -66,9 +69,10 @@ def log_row(entry: Entry, width: int, look: Look = PLAIN, *, time_ms: int | None
     size, room = width_of(message), max(0, width - line_width(tuple(spans)) - width_of(late))
     message_style: StyleName = style if entry.level in {Level.WARN, Level.ERROR} else "plain"
     if size + _WORTH_IT < room:
-        spans += [Span(message + "  ", message_style), Span(fit(_others(entry, look, room), room - size - 2), "dim")]
+        spans += _standing_out(Span(message + "  ", message_style), look)
+        spans.append(Span(fit(_others(entry, look, room), room - size - 2), "dim"))
     else:
-        spans.append(Span(fit(message, room), message_style))
+        spans += _standing_out(Span(fit(message, room), message_style), look)
     if late:
         spans.append(Span(late, "dim"))
     return tuple(spans)
@@ -83,17 +87,33 @@ def log_lines(
     message_style: StyleName = style if entry.level in {Level.WARN, Level.ERROR} else "plain"
     begin = line_width(lead)
     room = width - begin
+
+    def wrapped(text: str, room: int) -> Iterator[Line]:
+        lines = wrap(text, room, message_style)
+        return (tuple(found for span in line for found in _standing_out(span, look)) for line in lines)
+
     if room < _LEAST_WRAPPED:
-        lines: list[Line] = [lead, *_indented(wrap(entry.message[:MAX_MESSAGE], width - 4, message_style), 3)]
+        lines: list[Line] = [lead, *_indented(wrapped(entry.message[:MAX_MESSAGE], width - 4), 3)]
         begin = 3
     else:
-        first, *rest = wrap(entry.message[:MAX_MESSAGE] or " ", room, message_style)
+        first, *rest = wrapped(entry.message[:MAX_MESSAGE] or " ", room)
         lines = [(*lead, *first), *_indented(iter(rest), begin)]
     late = _timeliness(entry, look).strip()
     others = "  ".join(filter(None, (late, _others(entry, look, MAX_MESSAGE))))
     if others:
         lines += _indented(wrap(others, width - begin, "dim"), begin)
     return lines if len(lines) <= most else [*lines[: most - 1], (Span(" " * begin + "…", "dim"),)]
+
+
+def _standing_out(span: Span, look: Look) -> list[Span]:
+    """The span, cut so that what is looked for stands out in it."""
+    if not look.sought:
+        return [span]
+    cut, at = [], 0
+    for begin, end in places(span.text, look.sought):
+        cut += [Span(span.text[at:begin], span.style), Span(span.text[begin:end], "found")]
+        at = end
+    return [each for each in (*cut, Span(span.text[at:], span.style)) if each.text]
 
 
 def _indented(lines: Iterator[Line], size: int) -> Iterator[Line]:
@@ -154,8 +174,16 @@ def hole_row(entry: Entry, hole: Hole | None, width: int, glyphs: Glyphs) -> Lin
     because = f" ({hole.reason.replace('_', ' ')})" if hole.owned and hole.reason else ""
     if not hole.owned:
         because = " (nobody owned up to it)"
-    text = f" {_rule(glyphs)} {hole.size:,} {_records(hole.size)} of {entry.address.device} missing{because} "
+    span = _between(hole.since_ms, entry.time_ms)
+    text = f" {_rule(glyphs)} {hole.size:,} {_records(hole.size)} of {entry.address.device} missing{because} {span}"
     return (Span(fit(text + _rule(glyphs), width), "warn"),)
+
+
+def _between(since_ms: int | None, until_ms: int) -> str:
+    if since_ms is None:
+        return ""
+    since, until = clock_ms(since_ms)[:8], clock_ms(until_ms)[:8]
+    return f"at {until} " if since == until else f"{since} to {until} "
 
 
 def _rule(glyphs: Glyphs) -> str:

@@ -12,11 +12,11 @@ from fleetview.core.text import clean
 
 StyleName = Literal[
     "plain", "dim", "bold", "head", "title", "key", "accent", "lost", "critical", "degraded", "stale", "offline", "sleeping",
-    "unseen", "ok", "outage", "debug", "info", "warn", "error", "rule", "cursor",
+    "unseen", "ok", "outage", "debug", "info", "warn", "error", "rule", "cursor", "found",
 ]  # fmt: skip
 STYLE_NAMES: tuple[StyleName, ...] = (
     "plain", "dim", "bold", "head", "title", "key", "accent", "lost", "critical", "degraded", "stale", "offline", "sleeping",
-    "unseen", "ok", "outage", "debug", "info", "warn", "error", "rule", "cursor",
+    "unseen", "ok", "outage", "debug", "info", "warn", "error", "rule", "cursor", "found",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def told() -> Told:
         address("gw-2", "north"), "critical", "disk full", release="1.4.2", modules=[{"name": "ota", "state": "running"}]
     )
     found.birth(address("gw-1"), labels={"ring": "broad"})
-    found.log(address("gw-1"), "up", service="uplink")
+    found.log(address("gw-1"), "up", service="uplink", http={"code": 502})
     return found
 
 
@@ -38,7 +38,9 @@ def test_values_of_devices_and_records() -> None:
         ["acme"], ["1.4.2"], ["ota"], ["disk full"],
     )  # fmt: skip
     assert values["label.ring"] == ["broad", "canary"]
+    assert values[".health"] == ["critical"]
     logs = Seen(found.fleet).in_logs(0.0)
+    assert logs[".http.code"] == ["502"]
     assert (logs["service"], logs["site"]) == (["uplink"], ["north", "plant-1"])
 
 

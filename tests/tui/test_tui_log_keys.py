@@ -109,6 +109,9 @@ async def test_finding_hides_nothing_and_goes_on() -> None:
         await entered(stage, "f", "message:*5")
         assert under_cursor(stage) == "message 055"
         assert "60 shown" in stage.text
+        await entered(stage, "f", "055")
+        assert [span.text for span in stage.app.screen.query_one(LogList).row(55, 120) if span.style == "found"] == ["055"]
+        await entered(stage, "f", "message:*5")
         for key, message in [("N", 45), ("N", 35), ("n", 45), ("n", 55), ("n", 55)]:
             await stage.press(key)
             assert under_cursor(stage) == f"message {message:03}", key

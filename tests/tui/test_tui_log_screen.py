@@ -196,10 +196,12 @@ async def test_the_place_is_kept_when_the_filter_changes() -> None:
 
 async def test_missing_records_are_a_line() -> None:
     told = told_logs(3)
+    told.wait(40)
     told.log(ONE, "after the hole", skip=37)
     async with dashboard(told) as stage:
         await opened(stage)
-        assert stage.row_of("37 records of gw-1 missing (nobody owned up to it)") + 1 == stage.row_of("after the hole")
+        missing = "37 records of gw-1 missing (nobody owned up to it) 10:30:03 to 10:30:43"
+        assert stage.row_of(missing) + 1 == stage.row_of("after the hole")
         assert "4 shown" in stage.text
 
 

@@ -37,6 +37,15 @@ def scalars(value: Any) -> list[Any]:  # noqa: ANN401 (a JSON value)
     return [one for one in each if isinstance(one, (str, int, float))]
 
 
+def leaves(record: Mapping[str, Any], depth: int = 4) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The paths to what can be compared, each with a value of it, no deeper than `depth` keys."""
+    for key, value in record.items():
+        if isinstance(value, dict) and depth > 1:
+            yield from (((key, *path), text) for path, text in leaves(value, depth - 1))
+        else:
+            yield from (((key,), as_text(one)) for one in scalars(value))
+
+
 def is_number(value: Any) -> bool:  # noqa: ANN401 (a JSON value)
     """Whether it is a number; JSON's true is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

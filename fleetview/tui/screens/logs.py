@@ -16,6 +16,7 @@ from fleetview.core.logfind import Find
 from fleetview.core.logview import Question, everything
 from fleetview.core.query import QueryError
 from fleetview.core.query.gaps import LogFilter, comparison, compile_with_gaps, narrowed
+from fleetview.core.query.sought import sought
 from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorted_rows import bit
@@ -330,6 +331,8 @@ class LogScreen(View):
             prompt.complain(str(err))
         else:
             self._found_text = text
+            self.list.look = replace(self.list.look, sought=sought(text))
+            self.list.redraw()
             prompt.close()
             self._begin_find(-1 if self.list.following else 1)
 
