@@ -119,8 +119,10 @@ class DeviceState:
     silent_since_s: float | None = None
     """Since when it is not online, on the rollout's own clock; None while it is."""
     obstacle: str | None = None
+    proven: bool = False
+    """It reports the generation and hash that are desired."""
     oks: int = 0
-    """Heartbeats in a row that were ok, since it reported that it runs the change."""
+    """Heartbeats in a row since then that were ok."""
     reported: str = ""
     """What it said last of this generation, such as `applying`."""
     attempt: int = 0
@@ -158,6 +160,8 @@ class Measurement:
     bound: float | None = None
     """The plan's `max`."""
     control: float | None = None
+    control_high: float | None = None
+    """Its upper bound."""
     control_bound: float | None = None
     """Above which the value would be too far from the control group's."""
     devices: int = 0
@@ -201,6 +205,8 @@ class WaveState:
     started_s: float | None = None
     ended_s: float | None = None
     """When its gates were passed."""
+    bad_taken: int = 0
+    """Bad devices with which an operator chose to go on."""
     verdicts: dict[str, str] = field(default_factory=dict)
     """By gate: pass, or `skipped by NAME: REASON`; for waves that are over."""
 
@@ -233,6 +239,10 @@ class Head:
     evaluation: int = 0
     """Counts up with each wave, resume, retry and start: measurements of another one do not count."""
     gates: dict[str, GateState] = field(default_factory=dict)
+    controls: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By gate: the control group's value and its upper bound as measured last, for the last wave, which has none."""
+    wait_from_s: float = 0.0
+    """From when `max_wait` counts, on the rollout's own clock."""
     pauses: dict[PauseReason, Pause] = field(default_factory=dict)
     blind: bool = False
     """The controller's link is down."""
@@ -282,6 +292,8 @@ class Rollout:
     """Derived: how many of each are in which stage."""
     underway: dict[Address, DeviceState] = field(default_factory=dict)
     """Derived: those that are offered, accepted, applying or verifying."""
+    quiet: dict[Address, DeviceState] = field(default_factory=dict)
+    """Derived: those that converged and are silent."""
 
     @property
     def id(self) -> str:
@@ -293,12 +305,14 @@ class Rollout:
         waves = max(len(self.head.waves), 1)
         self.by_wave = [[] for _ in range(waves)]
         self.tally = [dict.fromkeys(Stage, 0) for _ in range(waves)]
-        self.underway = {}
+        self.underway, self.quiet = {}, {}
         for device in sorted(self.devices.values(), key=lambda device: device.rank):
             self.by_wave[device.wave].append(device)
             self.tally[device.wave][device.stage] += 1
             if device.stage in UNDERWAY:
                 self.underway[device.address] = device
+            if device.stage is Stage.CONVERGED and device.presence == "silent":
+                self.quiet[device.address] = device
 
 
 UNDERWAY = frozenset({Stage.OFFERED, Stage.ACCEPTED, Stage.APPLYING, Stage.VERIFYING})

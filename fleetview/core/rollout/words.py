@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fleetview.core.rollout.plan import DEVICES_GATE, MASS_ROLLBACK
-from fleetview.core.rollout.state import BAD, FINISHED, Phase, Rollout, Stage, Status
+from fleetview.core.rollout.state import BAD, FINISHED, DeviceState, Phase, Rollout, Stage, Status
 from fleetview.core.rollout.table import VERBS
 from fleetview_agent.wire.messages import RolloutVerb
 
@@ -76,7 +76,7 @@ def _phase(rollout: Rollout) -> Waiting:
             return Waiting("the bake to be over", head.judged_from_s + plan.evidence.bake + head.stood_s)
     undecided = [gate.name for gate in head.gates.values() if gate.verdict != "pass" and gate.skipped_by is None]
     if undecided:
-        until_s = head.judged_from_s + plan.evidence.bake + plan.evidence.max_wait + head.stood_s
+        until_s = head.wait_from_s + plan.evidence.max_wait + head.stood_s
         return Waiting(f"{', '.join(undecided)} to pass", until_s)
     return Waiting("the next wave's time", head.wave_clock_s + plan.every + head.stood_s)
 
@@ -115,18 +115,17 @@ def consequence(rollout: Rollout, verb: RolloutVerb) -> str:
             kept = exposed(rollout)
             return f"withdraws {count(offered, 'offer')} not yet accepted; {count(kept)} keep the change"
         case "rollback":
-            back = sum(goes_back(device.stage, gen=device.gen) for device in rollout.devices.values())
-            sites = len({each.address.site for each in rollout.devices.values() if goes_back(each.stage, gen=each.gen)})
-            minutes = -(-back // rollout.plan.rollback_per_minute)
+            back = [device.address.site for device in rollout.devices.values() if goes_back(device)]
+            minutes = -(-len(back) // rollout.plan.rollback_per_minute)
             return (
-                f"brings {count(back)} at {count(sites, 'site')} back to what they ran, the newest wave first, in "
-                f"{count(minutes, 'minute')} or more"
+                f"brings {count(len(back))} at {count(len(set(back)), 'site')} back to what they ran, the newest wave "
+                f"first, in {count(minutes, 'minute')} or more"
             )
 
 
-def goes_back(stage: Stage, *, gen: int) -> bool:
-    """Whether a rollback offers such a device what it ran before: all that may have taken the change, or may yet."""
-    return gen > 0 and stage not in {Stage.WAITING, Stage.DEFERRED, Stage.SKIPPED}
+def goes_back(device: DeviceState) -> bool:
+    """Whether a rollback offers a device what it ran before: if it has taken the change, or may yet."""
+    return device.gen > 0 and (device.exposed or device.stage not in {Stage.WAITING, Stage.DEFERRED, Stage.SKIPPED})
 
 
 def retryable(rollout: Rollout) -> int:
