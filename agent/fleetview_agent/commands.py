@@ -43,7 +43,8 @@ class Answer(NamedTuple):
     words: str
 
 
-Verb = Callable[[Mapping[str, Any]], AsyncIterator[Answer]]
+Verb = Callable[[Mapping[str, Any], str], AsyncIterator[Answer]]
+"""Takes the arguments and the command's id."""
 
 
 def judge(payload: bytes, verbs: Mapping[str, Verb], now: datetime) -> Command | Answer:
@@ -128,7 +129,7 @@ class Commands:
             return
         extra = {"command": command_id, "verb": found.verb, "by": (found.by or "")[:_SHOWN]}
         _log.info("command %s", found.verb, extra=extra)
-        async for answer in self._verbs[found.verb](found.args):
+        async for answer in self._verbs[found.verb](found.args, command_id):
             await self._answer(command_id, answer)
 
     async def _answer(self, command_id: str, answer: Answer) -> None:
