@@ -125,6 +125,12 @@ class Order:
         """How many have come to an end that is no success."""
         return len(self.requests) - self.open - self.counts[Outcome.SUCCEEDED]
 
+    @property
+    def words(self) -> str:
+        """`27 succeeded, 2 failed, 2 no answer`, successes first."""
+        outcomes = (Outcome.SUCCEEDED, *(outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDED))
+        return ", ".join(f"{self.counts[outcome]:,} {outcome.words}" for outcome in outcomes if self.counts[outcome])
+
 
 class CommandBook:
     """The orders of one operator, newest last. Times are the reader's monotonic clock, unless they end in `_unix`."""
@@ -208,6 +214,13 @@ class CommandBook:
         if request.outcome is Outcome.WAITING or (request.outcome is Outcome.SENT and request.sends <= 1):
             request.message = words
             self._move(order, request, Outcome.NOT_SENT)
+
+    def give_up(self, order: Order, words: str) -> None:
+        """Nothing more of an order will be sent."""
+        for request in order.requests.values():
+            if request.outcome is Outcome.WAITING:
+                request.message = words
+                self._move(order, request, Outcome.NOT_SENT)
 
     # -- what devices and time do
 

@@ -23,6 +23,8 @@ MIN_EXPIRES_S, MAX_EXPIRES_S = 1.0, 86_400.0
 DEFAULT_LEVEL_S = 900.0
 MAX_LEVEL_S = 86_400.0
 MAX_ARG_CHARS = 256
+MAX_BUNDLES = 64
+"""Bundles of diagnostics that are put together at once: 24 MiB at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from fleetview.core.commandplan import (
     verb_named,
     where,
 )
+from fleetview.core.commandtargets import TargetError, parse_targets
 from fleetview.core.device import Connectivity, Device
+from fleetview.core.query import QueryError
 from fleetview_agent.wire import Address
 from fleetview_agent.wire.messages import CommandVerb
 
@@ -111,3 +113,43 @@ def test_the_command_line_says_the_same() -> None:
     ]  # fmt: skip
     short = command_line(VERBS["ping"], [Address("a", "b", "c"), Address("a", "b", "d")], {}, expires_s=60, reason="")
     assert short == "fleetview command ping a/b/c a/b/d"
+
+
+KNOWN = {each.address: each for each in [device("gw-1"), device("gw-10"), device("gw-11", "plant-2"), device("gw-11")]}
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["gw-1"], ["acme/plant-1/gw-1"]),
+        (["acme/plant-2/gw-11"], ["acme/plant-2/gw-11"]),
+        (["acme/plant-2/gw-11", "acme/plant-1/gw-1", "acme/plant-1/gw-1"], ["acme/plant-1/gw-1", "acme/plant-2/gw-11"]),
+        (["site:plant-1", "device:gw-1*"], ["acme/plant-1/gw-1", "acme/plant-1/gw-10", "acme/plant-1/gw-11"]),
+        (['"gw-1"'], sorted(map(str, KNOWN))),
+    ],
+)
+def test_who_is_meant(words: list[str], names: list[str]) -> None:
+    assert [str(each.address) for each in parse_targets(words).chosen(KNOWN)] == names
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (
+            ["gw-2"],
+            "no device gw-2 is known; did you mean gw-1 or gw-11 or gw-10?; for all that hold it, write device:*gw-2*",
+        ),
+        (["gw-11"], "gw-11 is not unique: acme/plant-1/gw-11, acme/plant-2/gw-11"),
+        (["acme/plant-1/x", "acme/plant-1/gw-1"], "no device acme/plant-1/x is known; did you mean acme/plant-1/gw-1"),
+        (["site:nowhere"], "no device matches; 4 are known"),
+    ],
+)
+def test_a_name_that_nobody_has_means_nobody(words: list[str], problem: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        parse_targets(words).chosen(KNOWN)
+    assert str(caught.value).startswith(problem)
+
+
+def test_a_filter_that_is_none_is_said() -> None:
+    with pytest.raises(QueryError):
+        parse_targets(["heath:ok"])
