@@ -150,7 +150,8 @@ async def _carry_out(context: Context, ask: _Ask, *, yes: bool, as_json: bool, r
         try:
             devices = ask.targets.chosen(feed.fleet.devices)
         except TargetError as err:
-            narrate(str(err))
+            name = ask.targets.name
+            narrate(f"{err}" + (f"; for all that hold it, write device:*{name}*" if name else ""))
             return NO
         _check_number(ask, devices)
         narrate(consequence(devices, ask.verb, ask.args, ask.expires_s))

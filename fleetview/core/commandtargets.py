@@ -44,8 +44,7 @@ class Targets:
                 msg = f"{self.name} is not unique: {names}"
                 raise TargetError(msg)
             if not found:
-                msg = f"{_unknown(self.name, devices)}; for all that hold it, write device:*{self.name}*"
-                raise TargetError(msg)
+                raise TargetError(_unknown(self.name, devices))
             return found
         found = [device for device in devices.values() if self.means is None or self.means(device)]
         if not found:
@@ -69,6 +68,6 @@ def parse_targets(words: Sequence[str], now: Callable[[], tuple[float, float]] |
 
 def _unknown(text: str, devices: Mapping[Address, Device]) -> str:
     names = map(str, devices) if "/" in text else (address.device for address in devices)
-    near = difflib.get_close_matches(text, list(names), n=_SUGGESTIONS, cutoff=0.5)
+    near = difflib.get_close_matches(text, list(dict.fromkeys(names)), n=_SUGGESTIONS, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; {len(devices):,} devices are known"
     return f"no device {text} is known{hint}"
