@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ Verb = Callable[[Mapping[str, Any], str], AsyncIterator[Answer]]
 """Takes the arguments and the command's id."""
 
 
-def judge(payload: bytes, verbs: Mapping[str, Verb], now: datetime) -> Command | Answer:
+def judge(payload: bytes, verbs: Collection[str], now: datetime) -> Command | Answer:
     """The command in a payload, or why it is none for this agent at this time."""
     try:
         command = decode(Channel.COMMAND, payload)

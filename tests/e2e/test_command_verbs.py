@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,44 +12,23 @@ import pytest
 from support.agents import agent_process, watching
 from support.broker import mosquitto
 from support.commands import fleetview
+from support.operators import sending
 from support.wait import until
 
-from fleetview.audit import Audit
 from fleetview.cli.command import _understood
-from fleetview.config import ConfigError, Context
+from fleetview.config import ConfigError
 from fleetview.core.commandbook import Order, Outcome
-from fleetview.core.fleet import Fleet
-from fleetview.feeds.commands import CommandSender
-from fleetview.feeds.watch import FleetFeed
-from fleetview_agent.endpoint import BrokerUrl, LinkError
-from fleetview_agent.wire import Address, Topics
+from fleetview_agent.endpoint import LinkError
+from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from support.agents import AgentProcess, Watch
     from support.broker import Broker
 
 GW = Address("default", "default", "gw-1")
 MODULES = {"m": {"command": ["sleep", "1000"]}}
-
-
-@asynccontextmanager
-async def sending(broker: Broker, tmp_path: Path, **more: Any) -> AsyncIterator[CommandSender]:
-    """A sender on a link of its own."""
-    context = Context(name="plant", broker=BrokerUrl.parse(broker.url), tls=None, **more)
-    feed = FleetFeed(context, Fleet(), logs=True)
-    sender = CommandSender(feed, Topics(), by="ana@laptop", audit=Audit(tmp_path / "audit", "plant"))
-    feed.on_applied = sender.received
-    tasks = [asyncio.create_task(feed.connection.run()), asyncio.create_task(sender.run())]
-    try:
-        yield sender
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await sender.close()
 
 
 def audited(tmp_path: Path) -> list[dict[str, Any]]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fleetview.audit import Audit
+from fleetview.config import Context
+from fleetview.core.fleet import Fleet
+from fleetview.feeds.commands import CommandSender
+from fleetview.feeds.watch import FleetFeed
+from fleetview_agent.endpoint import BrokerUrl
+from fleetview_agent.wire import Topics
 from support.agents import agent_process, watching
 from support.wait import until
 
@@ -44,3 +52,21 @@ async def commanded(tmp_path: Path, broker: Broker, **keys: object) -> AsyncIter
 
 async def send(watch: Watch, command_id: str, payload: bytes, *, retain: bool = False) -> None:
     await watch.session.publish(f"{ADDRESS}/command/{command_id}", payload, qos=1, retain=retain)
+
+
+@asynccontextmanager
+async def sending(broker: Broker, tmp_path: Path, **more: Any) -> AsyncIterator[CommandSender]:
+    """A sender on a link of its own."""
+    context = Context(name="plant", broker=BrokerUrl.parse(broker.url), tls=None, **more)
+    feed = FleetFeed(context, Fleet(), logs=True)
+    sender = CommandSender(feed, Topics(), by="ana@laptop", audit=Audit(tmp_path / "audit", "plant"))
+    feed.on_applied = sender.received
+    tasks = [asyncio.create_task(feed.connection.run()), asyncio.create_task(sender.run())]
+    try:
+        yield sender
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await sender.close()
