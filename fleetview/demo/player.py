@@ -23,7 +23,7 @@ from fleetview.demo.outbox import Publication
 from fleetview.demo.simulation import Simulation
 from fleetview.demo.stage import HISTORY_PLAYED
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, LinkError, Session, TlsFiles, open_session
-from fleetview_agent.wire import Channel, Topics
+from fleetview_agent.wire import Channel, DeviceTopic, Topics, WireError
 
 _TICK_S = 0.05
 _IN_FLIGHT = 80
@@ -96,10 +96,22 @@ class Player:
                 await self._deliver(session, publications)
 
     def _session(self) -> contextlib.AbstractAsyncContextManager[Session]:
-        return open_session(self._url, tls=self._tls, client_id=self._client_id, on_message=lambda *_: None)
+        return open_session(self._url, tls=self._tls, client_id=self._client_id, on_message=self._hear)
+
+    def _hear(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # called by the session
+        """A command, or what a broker sends that was not asked for. A retained command is never carried out."""
+        if retained or isinstance(topic, bytes):
+            return
+        with contextlib.suppress(WireError):
+            found = self._topics.parse(topic)
+            if isinstance(found, DeviceTopic) and found.channel is Channel.COMMAND and found.command_id is not None:
+                self._simulation.hear(found.address, found.command_id, payload)
 
     async def _play_session(self, stop: asyncio.Event) -> None:
         async with self._session() as session:
+            tenants = {device.address.tenant for device in self._simulation.devices}
+            # Where that is not granted, the fleet just does not answer.
+            await session.subscribe([(self._topics.filter(Channel.COMMAND, tenant), 1) for tenant in sorted(tenants)])
             now_s = self._now_s()
             self._missed.extend(sent for sent in self._simulation.until(now_s) if sent.channel is Channel.LOG)
             await self._deliver(session, self._simulation.absent())
@@ -131,7 +143,7 @@ class Player:
         try:
             async with asyncio.TaskGroup() as group:
                 for sent in publications:
-                    topic = self._topics.device(sent.address, sent.channel)
+                    topic = self._topics.device(sent.address, sent.channel, sent.command_id)
                     if sent.at_least_once:
                         await slots.acquire()
                         group.create_task(publish(topic, sent))

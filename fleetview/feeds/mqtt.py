@@ -1,4 +1,4 @@
-"""Keeps the dashboard's subscription alive, and hands each message on as one plain call."""
+"""Keeps the dashboard's subscription alive, and hands each message on as one plain call. Publishes for who may."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ class Connection:
         on_fleet: Callable[[ReceivedFleet], object] | None = None,
         on_state: Callable[[LinkState], object] | None = None,
         wanted: Callable[[Address], bool] | None = None,
+        may_publish: bool = False,
         connect_timeout_s: float = 5.0,
         keepalive_s: int = 20,
         longest_backoff_s: float = MAX_BACKOFF_S,
@@ -111,6 +112,7 @@ class Connection:
         self._wanted = wanted
         """Of which devices messages are decoded and handed on; None for all."""
         self._unwanted: set[tuple[str, ...]] = set()
+        self._may_publish = may_publish
         self._connect_timeout_s = connect_timeout_s
         self._keepalive_s = keepalive_s
         self._longest_backoff_s = longest_backoff_s
@@ -149,6 +151,19 @@ class Connection:
                 failures = 0
             failures += 1
             await self._pause(failure, failures)
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publishes, until the broker has it. Raises LinkError: no link, refused by the broker, or we are only to read."""
+        if not self._may_publish:
+            raise LinkError.of(FailureKind.AUTHORISATION, f"read-only: nothing is sent to {self.url.endpoint} from here")
+        if not isinstance(self.state, Up) or self._session is None:
+            raise LinkError.of(FailureKind.LOST, f"there is no link to {self.url.endpoint}")
+        await self._session.publish(topic, payload, qos=1)
+
+    async def up(self) -> None:
+        """Returns when the link stands."""
+        while not isinstance(self.state, Up):
+            await self._changed.wait()
 
     def retry_now(self) -> None:
         """Ends the wait for the next attempt, because somebody pressed a key."""

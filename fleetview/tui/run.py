@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import locale
 import os
 import shlex
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetview.configfile import ConfigError, nearest
 from fleetview.tui.commands import alias_problems
+from fleetview.who import user
 
 if TYPE_CHECKING:
     from fleetview.config import Context
@@ -89,12 +89,8 @@ def _alert_setup(context: Context) -> AlertSetup:
     options = "" if context.name is None else f" --context {shlex.quote(context.name)}"
     if context.name is None and context.alertmanager_access is not None:
         options = f" --alertmanager {shlex.quote(context.alertmanager_access.url)}"
-    try:
-        author = getpass.getuser()
-    except (OSError, KeyError):  # nobody is logged in, as in a container
-        author = ""
     asked = context.prometheus_access is not None or context.alertmanager_access is not None
-    return AlertSetup(feed if asked else None, read_only, author, options)
+    return AlertSetup(feed if asked else None, read_only, user(), options)
 
 
 def _monitoring(context: Context) -> Monitoring:
