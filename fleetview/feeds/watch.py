@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetview.core.fleet import Fleet
 from fleetview.feeds.mqtt import Connection
@@ -30,6 +30,7 @@ class FleetFeed:
         on_state: Callable[[LinkState], object] | None = None,
         on_applied: Callable[[Received], object] | None = None,
         wanted: Callable[[Address], bool] | None = None,
+        **options: Any,  # noqa: ANN401 (those of Connection)
     ) -> None:
         """Whoever keeps more of a message than the fleet gets it by `on_applied`; `wanted` says of which devices any.
 
@@ -49,6 +50,7 @@ class FleetFeed:
             on_state=self._link_changed,
             wanted=wanted,
             may_publish=not context.read_only,
+            **options,
         )
 
     def _apply(self, received: Received) -> None:

@@ -363,7 +363,8 @@ class RolloutCommand(Message):
     channel = Channel.ROLLOUT_COMMAND
     model_config = ConfigDict(extra="allow")
 
-    verb: RolloutVerb
+    verb: RolloutVerb | Literal["start"]
+    """`start` brings the plan of a new rollout with it; the contract's six steer one that there is."""
 
 
 MODELS: dict[Channel, type[Message]] = {

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fleetview.core.rollout.plan import Plan
+from fleetview.core.rollout.planfile import PlanError, validate_plan
 from fleetview.core.rollout.state import PauseReason
 from fleetview_agent.wire import RolloutCommand, format_time
 from fleetview_agent.wire.messages import RolloutVerb
@@ -47,14 +49,32 @@ class Order:
     """Of a skip: the rollout's id, typed."""
 
 
-class _OrderModel(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The order to begin a rollout, which brings its plan."""
+
+    id: str
+    by: str
+    reason: str
+    expires_at_s: float
+    plan: Plan
+
+
+class _Signed(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     id: Id
-    verb: RolloutVerb
     by: Annotated[str, Field(min_length=1, max_length=128)]
     reason: Annotated[str, Field(max_length=MAX_REASON_CHARS)] = ""
     expires_at: Annotated[Time, Field(strict=False)]
+
+
+class _StartModel(_Signed):
+    plan: dict[str, Any]
+
+
+class _OrderModel(_Signed):
+    verb: RolloutVerb
     revision: Count | None = None
     reasons: list[PauseReason] = []
     gate: Annotated[str, Field(max_length=64)] | None = None
@@ -63,14 +83,7 @@ class _OrderModel(BaseModel):
 
 def parse_order(command: RolloutCommand) -> Order:
     """The order in a command's payload. Raises OrderRefusedError, naming the field."""
-    try:
-        said = _OrderModel.model_validate(command.model_dump(exclude_unset=True))
-    except ValidationError as err:
-        first = err.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = "missing" if first["type"] == "missing" else f"{first['msg']}, not {str(first['input'])[:80]!r}"
-        msg = f"{where}: {what}"
-        raise OrderRefusedError(msg) from None
+    said = _read(_OrderModel, command)
     return Order(
         id=said.id,
         verb=said.verb,
@@ -82,6 +95,42 @@ def parse_order(command: RolloutCommand) -> Order:
         gate=said.gate,
         confirm=said.confirm,
     )
+
+
+def parse_start(command: RolloutCommand) -> Start:
+    """The order and the plan in the payload of a `start`. Raises OrderRefusedError, naming what is wrong."""
+    said = _read(_StartModel, command)
+    try:
+        plan = validate_plan(said.plan)
+    except PlanError as err:
+        raise OrderRefusedError(str(err)) from None
+    return Start(said.id, said.by, said.reason.strip(), said.expires_at.timestamp(), plan)
+
+
+def start_message(start: Start) -> RolloutCommand:
+    """The payload of the order to begin."""
+    return RolloutCommand(
+        verb="start",
+        id=start.id,
+        by=start.by,
+        reason=start.reason,
+        expires_at=format_time(datetime.fromtimestamp(start.expires_at_s, UTC)),
+        plan=start.plan.to_json(),
+    )
+
+
+M = TypeVar("M", bound=_Signed)
+
+
+def _read(model: type[M], command: RolloutCommand) -> M:
+    try:
+        return model.model_validate(command.model_dump(exclude_unset=True))
+    except ValidationError as err:
+        first = err.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = "missing" if first["type"] == "missing" else f"{first['msg']}, not {str(first['input'])[:80]!r}"
+        msg = f"{where}: {what}"
+        raise OrderRefusedError(msg) from None
 
 
 def order_message(order: Order) -> RolloutCommand:

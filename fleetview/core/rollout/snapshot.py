@@ -33,6 +33,7 @@ from fleetview_agent.wire.values import Time
 
 MAX_LISTED = 1000
 MAX_SITES = 300
+MAX_ANSWERS = 16
 MAX_REASON_CHARS = 160
 _COURSE = 30
 
@@ -146,6 +147,16 @@ class ShownOperator(_Shown):
     seen: Time
 
 
+class ShownAnswer(_Shown):
+    """What became of an order that somebody gave of late."""
+
+    order: str
+    """Its id."""
+    taken: bool
+    text: str
+    """Why not, or what follows from it."""
+
+
 def _known(value: object) -> object:
     """Verbs of a later version are left out, not refused."""
     return value if isinstance(value, dict) else {}
@@ -194,6 +205,8 @@ class PublicRollout(_Shown):
     unlisted: int = 0
     operators: list[ShownOperator] = []
     """Present now."""
+    answers: list[ShownAnswer] = []
+    """To the last orders, oldest first. Whoever runs the rollout adds them: they are no part of its state."""
 
 
 def read_snapshot(message: RolloutSnapshot) -> PublicRollout:
