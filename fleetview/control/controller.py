@@ -15,7 +15,7 @@ from fleetview.control.leadership import Leadership
 from fleetview.control.measuring import Measuring
 from fleetview.control.running import Asked, Running
 from fleetview.core.fleet import Fleet
-from fleetview.core.rollout.commands import OrderRefusedError, parse_order, parse_start
+from fleetview.core.rollout.commands import OrderRefusedError, parse_order, parse_start, parse_watch
 from fleetview.feeds.states import LinkState, Up
 from fleetview.feeds.watch import FleetFeed
 from fleetview_agent.endpoint import LinkError, WillMessage
@@ -257,10 +257,13 @@ class ControllerRun:
         if self.leadership.role != "leading":
             return
         try:
-            if command.verb == "start":
-                problem = self.running.start(name, parse_start(command), time())
-            else:
-                problem = self.running.order(name, parse_order(command))
+            match command.verb:
+                case "start":
+                    problem = self.running.start(name, parse_start(command), time())
+                case "watch":
+                    problem = self.running.seen(name, parse_watch(command))
+                case _:
+                    problem = self.running.order(name, parse_order(command))
         except OrderRefusedError as err:
             problem = str(err)
             self.running.refuse(name, str((command.model_extra or {}).get("id", ""))[:64], problem)

@@ -260,7 +260,7 @@ def _words(path: Path, err: sqlite3.Error) -> str:
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"the journal {path} is damaged: {why}. Nothing was changed; while no controller runs no device is offered anything: "
-        f"keep the file, bring back the last copy of it, or begin anew with --journal and another file: what devices run "
-        f"stays as it is, and the rollouts that are in it are over"
+        f"the journal {path} is damaged: {why}. Nothing was changed, and no device is offered anything. Keep the file, and "
+        f"bring back the last copy of it, or begin anew with --journal and another file: what devices run stays as it is, "
+        f"and the rollouts that are in it are over"
     )

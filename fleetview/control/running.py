@@ -29,6 +29,7 @@ from fleetview.core.rollout.events import (
     Measure,
     MembersFrozen,
     Offer,
+    OperatorSeen,
     OrderReceived,
     Outcome,
     ReportHeard,
@@ -222,6 +223,14 @@ class Running:
         if run is None:
             return f"there is no rollout {name}"
         run.events.append(OrderReceived(order))
+        return None
+
+    def seen(self, name: str, who: str) -> str | None:
+        """Somebody looks at a rollout. Returns why that is not possible."""
+        run = self.runs.get(name)
+        if run is None:
+            return f"there is no rollout {name}"
+        run.events.append(OperatorSeen(who))
         return None
 
     def refuse(self, name: str, order_id: str, text: str) -> None:

@@ -108,7 +108,7 @@ async def following(url: str, devices: list[Follower]) -> AsyncIterator[Follower
     topics, tasks = Topics(), set[asyncio.Task[None]]()
     found: list[Followers] = []
 
-    def received(topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001
+    def received(topic: str | bytes, payload: bytes, retained: bool) -> None:
         address = topics.parse(str(topic)).address  # type: ignore[union-attr]
         task = asyncio.ensure_future(found[0].take(address, payload, retained=retained))
         tasks.add(task)

@@ -363,8 +363,8 @@ class RolloutCommand(Message):
     channel = Channel.ROLLOUT_COMMAND
     model_config = ConfigDict(extra="allow")
 
-    verb: RolloutVerb | Literal["start"]
-    """`start` brings the plan of a new rollout with it; the contract's six steer one that there is."""
+    verb: RolloutVerb | Literal["start", "watch"]
+    """The contract's six steer a rollout; `start` brings the plan of a new one, and `watch` says that somebody looks."""
 
 
 MODELS: dict[Channel, type[Message]] = {

@@ -107,6 +107,11 @@ def parse_start(command: RolloutCommand) -> Start:
     return Start(said.id, said.by, said.reason.strip(), said.expires_at.timestamp(), plan)
 
 
+def parse_watch(command: RolloutCommand) -> str:
+    """Who looks. Raises OrderRefusedError."""
+    return _read(_Signed, command).by
+
+
 def start_message(start: Start) -> RolloutCommand:
     """The payload of the order to begin."""
     return RolloutCommand(
