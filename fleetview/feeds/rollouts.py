@@ -86,7 +86,7 @@ class RolloutDesk:
                 why = (
                     f"no controller runs for tenant {key.tenant}" if leader is None else f"controller {leader.id} is silent"
                 )
-                msg = f"{why}: no answer within {ANSWER_WITHIN_S:g} s; the order is void {ORDER_LIVES_S:g} s after it was given"
+                msg = f"{why}: no answer within {ANSWER_WITHIN_S:g} s; the order is void after {ORDER_LIVES_S:g} s"
                 raise NoAnswerError(msg)
             await self.news(left_s)
         return answer

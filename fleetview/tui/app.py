@@ -101,6 +101,7 @@ class Setup:
     remembered: Remembered = field(default_factory=Remembered)
     """How the person left the screens."""
     monitoring: Monitoring = field(default_factory=Monitoring)
+    rollouts: RolloutSetup = field(default_factory=RolloutSetup)
 
 
 class _Sample(NamedTuple):
@@ -176,6 +177,7 @@ class FleetApp(App[int]):
         self.desk = AlertDesk(self, setup.alerts)
         self.commander = Commander(self, setup.aliases)
         self.metrics = Metrics(self, setup.monitoring)
+        self.rollouts = setup.rollouts
         self.written = Written()
         self.driver_class = counting(self.driver_class, self.written)
         self._ticker: Timer | None = None
@@ -318,6 +320,12 @@ class FleetApp(App[int]):
 
         return self.go(("alerts", address), lambda: AlertsScreen(address))
 
+    def open_rollouts(self) -> AwaitMount | None:
+        """Show the rollouts."""
+        from fleetview.tui.screens.rollouts import RolloutsScreen  # noqa: PLC0415  # imported when first shown
+
+        return self.go(("rollouts", None), RolloutsScreen)
+
     def go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
         """Go back to a screen that leads here, or on to a new one. Whoever needs that one ready awaits it."""
         known = [
@@ -388,4 +396,5 @@ class FleetApp(App[int]):
         yield SystemCommand("Keys", "The keys that work right now", self.action_keys)
         yield SystemCommand("Logs", "The logs of the whole fleet", lambda: self.open_logs(None))
         yield SystemCommand("Alerts", "What fires, of the whole fleet", lambda: self.open_alerts(None))
+        yield SystemCommand("Rollouts", "What is being changed, and how far it is", self.open_rollouts)
         yield SystemCommand("Reconnect", "Try the broker again at once", self.action_reconnect)

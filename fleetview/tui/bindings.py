@@ -39,6 +39,8 @@ HEADINGS = {
     "charts": "on charts",
     "metrics": "on the metrics of the fleet",
     "promql": "while a query is typed",
+    "rollouts": "on the list of rollouts",
+    "rollout": "on one rollout",
 }
 
 
@@ -80,6 +82,7 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415
     from fleetview.tui.screens.metrics import MetricsScreen  # noqa: PLC0415
     from fleetview.tui.screens.record import RecordScreen, RecordTree  # noqa: PLC0415
+    from fleetview.tui.screens.rollouts import RolloutList, RolloutPage, RolloutScreen, RolloutsScreen  # noqa: PLC0415
     from fleetview.tui.widgets.alert_list import AlertList  # noqa: PLC0415
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
     from fleetview.tui.widgets.filter_line import FilterInput, FilterLine  # noqa: PLC0415
@@ -104,6 +107,8 @@ def places() -> tuple[Place, ...]:
         Place("the charts of a device", (FleetApp, DeviceChartsScreen, ChartPage)),
         Place("the metrics of the fleet", (FleetApp, MetricsScreen, ChartPage)),
         Place("a query", (FleetApp, PromqlLine, PromqlInput), typing=True),
+        Place("the list of rollouts", (FleetApp, RolloutsScreen, RolloutList)),
+        Place("one rollout", (FleetApp, RolloutScreen, RolloutPage)),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the histogram of a log", (FleetApp, HistogramChart)),
         Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),

@@ -90,6 +90,7 @@ class Commander:
             "logs": lambda: app.open_logs(None),
             "alerts": lambda: app.open_alerts(None),
             "metrics": self._metrics,
+            "rollouts": app.open_rollouts,
             "keys": app.action_keys,
             "bytes": app.action_bytes,
             "reconnect": app.action_reconnect,

@@ -38,6 +38,7 @@ COMMANDS = (
     Command("logs", ("l",), "log_filter", False, "[FILTER]", "The logs of the whole fleet, or what a filter means"),
     Command("alerts", ("a",), "text", False, "[TEXT]", "What fires or is pending, or what holds these words"),
     Command("metrics", ("m",), "none", False, "", "The metrics of the fleet, from Prometheus"),
+    Command("rollouts", ("r",), "none", False, "", "What is being changed, how far, and what it waits for"),
     Command("keys", ("help", "h"), "none", False, "", "The keys that work right now"),
     Command("theme", (), "theme", True, "NAME", "Other colours"),
     Command("link", (), "link", True, "slow|fast", "How much may go to the terminal"),

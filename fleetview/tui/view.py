@@ -21,7 +21,9 @@ OPENS_INPUT = True
 to whatever has the focus then. Else the letters of who types fast, or pastes, are taken for keys of the list."""
 _OPENING = frozenset({"filter", "jump", "find", "time", "export", "ask"})
 
-Place = tuple[Literal["fleet", "device", "logs", "alerts", "charts", "metrics"], Address | None]
+Place = tuple[
+    Literal["fleet", "device", "logs", "alerts", "charts", "metrics", "rollouts", "rollout"], Address | tuple[str, str] | None
+]
 
 
 def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:
