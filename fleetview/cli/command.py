@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -30,8 +29,8 @@ from fleetview.core.commandplan import (
     verb_named,
 )
 from fleetview.core.commandtargets import TargetError, Targets, parse_targets
+from fleetview.feeds.bundles import file_name, write_bundle
 from fleetview.feeds.states import Up
-from fleetview.files import write_new
 from fleetview.paths import state_dir
 from fleetview.who import operator
 from fleetview_agent.wire.topics import Topics
@@ -63,7 +62,6 @@ class _Ask:
         self.reason = reason
         self.output = output
         self.written: dict[str, Path] = {}
-        self.lost: list[str] = []
 
 
 def command(
@@ -215,13 +213,10 @@ async def _sending(context: Context, feed: FleetFeed, ask: _Ask, rate: float) ->
 def _write(ask: _Ask, bundle: Bundle) -> None:
     if ask.output is None:
         return
-    path = ask.output
-    if path.is_dir():
-        path /= f"{'_'.join(bundle.address)}-{bundle.order.id}.json"
+    path = ask.output / file_name(bundle) if ask.output.is_dir() else ask.output
     try:
-        write_new(path, json.dumps(json.loads(bundle.data), indent=1).splitlines())
-    except (OSError, ValueError, RecursionError) as err:
-        ask.lost.append(str(bundle.address))
+        write_bundle(path, bundle)
+    except (OSError, ValueError) as err:
         narrate(f"the diagnostics of {bundle.address} could not be written to {path}: {err}")
         return
     ask.written[str(bundle.address)] = path

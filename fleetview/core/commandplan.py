@@ -118,6 +118,14 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def how_many(devices: Sequence[Device]) -> str:
+    """`31 devices at 4 sites`; of one device its name."""
+    if len(devices) == 1:
+        return devices[0].address.device
+    sites = {(device.address.tenant, device.address.site) for device in devices}
+    return f"{counted(len(devices), 'device')} at {counted(len(sites), 'site')}"
+
+
 def where(devices: Sequence[Device]) -> str:
     """`31 devices at 4 sites, 2 of them offline`; of one device its address."""
     states = Counter(device.connectivity for device in devices)
@@ -125,8 +133,7 @@ def where(devices: Sequence[Device]) -> str:
     if len(devices) == 1:
         state = devices[0].connectivity
         return f"{devices[0].address}{'' if state is Connectivity.ONLINE else f', which is {state.value}'}"
-    sites = {(device.address.tenant, device.address.site) for device in devices}
-    words = f"{counted(len(devices), 'device')} at {counted(len(sites), 'site')}"
+    words = how_many(devices)
     if gone:
         words += f", {gone:,} of them offline"
     if stale:
@@ -135,10 +142,10 @@ def where(devices: Sequence[Device]) -> str:
 
 
 def what(verb: Verb, args: Mapping[str, Any]) -> str:
-    """`restarts module rule_engine`, as a sentence begins."""
+    """`restarts module rule_engine`: how a sentence begins."""
     match verb.name:
         case "ping":
-            return "asks whether the agent is there"
+            return "pings the agent"
         case "restart_module":
             return f"restarts module {clean(str(args['name']))}"
         case "set_log_level":

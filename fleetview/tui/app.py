@@ -30,15 +30,17 @@ from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
 from fleetview.tui.alert_desk import AlertDesk, AlertSetup
 from fleetview.tui.alert_rows import glances
+from fleetview.tui.command_desk import CommandDesk, CommandSetup
 from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
 from fleetview.tui.metrics import Metrics, Monitoring
 from fleetview.tui.pace import PACES, Pace
+from fleetview.tui.rollouts import RolloutSetup
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import Watch, link_view
-from fleetview.tui.toolkit import Written, counting, limit_repaints
+from fleetview.tui.toolkit import PlainScrollBar, Written, counting, limit_repaints
 from fleetview.tui.view import OPENS_INPUT, Place, View, trail
 from fleetview.tui.widgets.bars import KeyLine
 from fleetview_agent.wire import Address
@@ -102,6 +104,7 @@ class Setup:
     """How the person left the screens."""
     monitoring: Monitoring = field(default_factory=Monitoring)
     rollouts: RolloutSetup = field(default_factory=RolloutSetup)
+    commands: CommandSetup = field(default_factory=CommandSetup)
 
 
 class _Sample(NamedTuple):
@@ -118,13 +121,6 @@ class _PerSecond(NamedTuple):
 def wall_clock() -> Now:
     """The moment it is."""
     return Now(monotonic(), time())
-
-
-class _PlainScrollBar(ScrollBarRender):
-    """Without the block characters that a plain terminal lacks."""
-
-    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
-    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
 
 
 def _warm_up() -> None:
@@ -175,6 +171,7 @@ class FleetApp(App[int]):
         self.pace = PACES[setup.link]
         self.shows_bytes = False
         self.desk = AlertDesk(self, setup.alerts)
+        self.orders = CommandDesk(self, setup.commands)
         self.commander = Commander(self, setup.aliases)
         self.metrics = Metrics(self, setup.monitoring)
         self.rollouts = setup.rollouts
@@ -197,7 +194,7 @@ class FleetApp(App[int]):
     def on_mount(self) -> None:
         self.set_keymap(dict(self._setup.keymap))
         self.set_class(self.glyphs is ASCII, "-ascii")
-        ScrollBar.renderer = _PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
+        ScrollBar.renderer = PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
         if self._setup.theme is not None:
             self.theme = self._setup.theme
         loop = asyncio.get_running_loop()
@@ -208,10 +205,12 @@ class FleetApp(App[int]):
         self._feed_task.add_done_callback(self._feed_ended)
         self.set_pace(self.pace)
         self.desk.start()
+        self.orders.start()
         self.set_timer(_WARM_UP_S, _warm_up)
 
     async def on_unmount(self) -> None:
         await self.desk.stop()
+        await self.orders.stop()
         await self.metrics.close()
         if self._feed_task is not None and not self._feed_task.done():
             self._feed_task.cancel()

@@ -37,6 +37,7 @@ HEADINGS = {
     "form": "in a form",
     "device": "on the screen of a device",
     "charts": "on charts",
+    "commands": "on the commands that were sent",
     "metrics": "on the metrics of the fleet",
     "promql": "while a query is typed",
     "rollouts": "on the list of rollouts",
@@ -75,6 +76,7 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.screens.alerts import AlertsScreen  # noqa: PLC0415
     from fleetview.tui.screens.charts import ChartPage, DeviceChartsScreen  # noqa: PLC0415
     from fleetview.tui.screens.choose import ChooseScreen  # noqa: PLC0415
+    from fleetview.tui.screens.commands import CommandsScreen, OrderList  # noqa: PLC0415
     from fleetview.tui.screens.device import DeviceScreen, Document  # noqa: PLC0415
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
     from fleetview.tui.screens.form import FormInput, FormScreen  # noqa: PLC0415
@@ -109,6 +111,7 @@ def places() -> tuple[Place, ...]:
         Place("a query", (FleetApp, PromqlLine, PromqlInput), typing=True),
         Place("the list of rollouts", (FleetApp, RolloutsScreen, RolloutList)),
         Place("one rollout", (FleetApp, RolloutScreen, RolloutPage)),
+        Place("the commands that were sent", (FleetApp, CommandsScreen, OrderList)),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the histogram of a log", (FleetApp, HistogramChart)),
         Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),

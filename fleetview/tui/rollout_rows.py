@@ -139,7 +139,7 @@ def title(shown: Shown | None, key: Key, now: Now) -> Line:
 
 
 def rollout_rows(
-    shown: Shown, board: Board, now: Now, width: int, glyphs: Glyphs, unfolded: frozenset[int]
+    shown: Shown, board: Board, now: Now, width: int, glyphs: Glyphs, *, unfolded: frozenset[int]
 ) -> list[RolloutRow]:
     """One rollout, whole."""
     public = shown.public
@@ -185,7 +185,9 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
 
 def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:
     sign = glyphs.folded if folded else glyphs.unfolded
-    head = Span(f" {sign} wave {wave.number:<3}{wave.to:>6}  {fit(count(wave.devices), 15)}", "bold" if wave.started else "dim")
+    head = Span(
+        f" {sign} wave {wave.number:<3}{wave.to:>6}  {fit(count(wave.devices), 15)}", "bold" if wave.started else "dim"
+    )
     return (head, *_wave_state(wave, public, now, glyphs), *counted(wave.counts))
 
 
@@ -245,7 +247,10 @@ def _gate(gate: ShownGate, now: Now, width: int, glyphs: Glyphs) -> Iterator[Lin
     course = _course(gate, glyphs)
     if course or gate.turn:
         turn = f"turns with {gate.turn}   " if gate.turn else ""
-        yield (Span(f"   {course}  " if course else "   ", "accent"), Span(visible(f"{turn}when it fails: {gate.on_fail}"), "dim"))
+        yield (
+            Span(f"   {course}  " if course else "   ", "accent"),
+            Span(visible(f"{turn}when it fails: {gate.on_fail}"), "dim"),
+        )
 
 
 def _figures(gate: ShownGate, now: Now) -> Iterator[str]:
@@ -275,6 +280,8 @@ def _course(gate: ShownGate, glyphs: Glyphs) -> str:
     top = max(*known, gate.latest.bound or 0.0 if gate.latest is not None else 0.0)
     steps = len(glyphs.levels) - 1
     return "".join(
-        glyphs.no_data if value is None else glyphs.levels[0 if top <= 0 else min(steps, round(max(0.0, value) / top * steps))]
+        glyphs.no_data
+        if value is None
+        else glyphs.levels[0 if top <= 0 else min(steps, round(max(0.0, value) / top * steps))]
         for value in values
     )

@@ -206,7 +206,7 @@ class RolloutScreen(View):
         self.query_one("#title", TitleLine).set_line(title(shown, self._key, now))
         if shown is not None and page.width > 0:
             unfolded = frozenset({shown.public.wave}) if self._unfolded is None else self._unfolded
-            page.fill(rollout_rows(shown, self.app.rollouts.board, now, page.width, self.app.glyphs, unfolded))
+            page.fill(rollout_rows(shown, self.app.rollouts.board, now, page.width, self.app.glyphs, unfolded=unfolded))
         if now.mono_s - self._said_mono_s >= WATCH_S and shown is not None and not shown.over:
             self._said_mono_s = now.mono_s
             self.run_worker(self._say_watching(), group="watching", exit_on_error=False)
