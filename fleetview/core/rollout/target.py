@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -73,9 +74,9 @@ class Target(Strict):
             raise ValueError(msg)
         return self
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """By what it is known in the state: the hash of all it says, 16 hex digits."""
+        """By what it is known in the state: the hash of all it says, 16 hex digits. Worked out once for each object."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()[:16]
 
     @property
@@ -109,3 +110,13 @@ def target_of(desired: Desired) -> Target | None:
         )
     except ValueError:
         return None
+
+
+def desired_message(target: Target, gen: int, epoch: int, rollout: str) -> Desired:
+    """The contract's `desired` for an offer of this target."""
+    found = Desired(gen=gen, epoch=epoch, rollout=rollout)
+    if (config := target.config_offer()) is not None:
+        found.config = config
+    if (release := target.release_offer()) is not None:
+        found.release = release
+    return found
