@@ -119,7 +119,12 @@ def _on_observed(rollout: Rollout, event: DeviceObserved, out: Outcome) -> None:
 
 def _on_left(rollout: Rollout, event: DeviceLeft, out: Outcome) -> None:
     device = rollout.devices.get(event.address)
-    if device is not None and device.reason != devices.LEFT:
+    if device is None or device.reason == devices.LEFT:
+        return
+    if device.stage is Stage.SKIPPED:
+        device.reason = devices.LEFT
+        out.devices.add(device.address)
+    else:
         devices.enter(rollout, device, Stage.SKIPPED, out, devices.LEFT)
 
 

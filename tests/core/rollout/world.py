@@ -64,6 +64,7 @@ class Agent:
     status: str = "committed"
     step_s: float = 20.0
     until_s: float = 0.0
+    beat_s: float = 0.0
     lies: bool = False
     """Reports another version than it was given."""
     fails: str | None = None
@@ -142,7 +143,8 @@ class World:
 
     def order(self, verb: RolloutVerb, by: str = "ana", **fields: Any) -> Answer:
         self.orders += 1
-        order = Order(f"order-{self.orders}", verb, by, **({"reason": "", "expires_at_s": self.now_s + 60} | fields))
+        said: dict[str, Any] = {"reason": "", "expires_at_s": self.now_s + 60} | fields
+        order = Order(f"order-{self.orders}", verb, by, **said)
         self.feed(OrderReceived(order))
         return self.answers[-1]
 
@@ -218,7 +220,8 @@ class World:
             agent.dead = True
             found.append(DeviceObserved(agent.address, "silent", None, agent.gen))
             return found
-        if int(self.now_s / BEAT_S) != int((self.now_s - 10.0) / BEAT_S):
+        if self.now_s - agent.beat_s >= BEAT_S:
+            agent.beat_s = self.now_s
             found.append(HeartbeatHeard(agent.address, agent.gen, not agent.sick))
         return found
 
