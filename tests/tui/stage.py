@@ -31,6 +31,7 @@ from fleetview.tui.command_desk import CommandSetup
 from fleetview.tui.fleet_rows import Now
 from fleetview.tui.glyphs import UNICODE, Glyphs
 from fleetview.tui.metrics import Monitoring
+from fleetview.tui.rollouts import RolloutSetup
 from fleetview_agent.wire import Address, Channel, CommandResult, Message, WireError, decode, format_time
 from fleetview_agent.wire.bundles import Pieces
 from fleetview_agent.wire.messages import CommandStatus
@@ -288,6 +289,7 @@ async def dashboard(
     remembered: Remembered | None = None,
     alerts: AlertSetup | None = None,
     monitoring: Monitoring | None = None,
+    rollouts: RolloutSetup | None = None,
     commands: CommandSetup | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
@@ -303,6 +305,7 @@ async def dashboard(
         alerts=alerts or AlertSetup(),
         remembered=remembered or Remembered(),
         monitoring=monitoring or Monitoring(),
+        rollouts=rollouts or RolloutSetup(),
         commands=commands or CommandSetup(),
     )
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
