@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, time
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from fleetview.config import Context
+    from fleetview.core.device import Device
     from fleetview.core.received import Received
     from fleetview.feeds.mqtt import ReceivedFleet
     from fleetview.feeds.prometheus import Prometheus
@@ -120,16 +121,21 @@ class ControllerRun:
     # -- leading
 
     async def _take_lead(self) -> None:
-        told: str | None = None
+        stands_by: str | None = None
         while True:
             await self.feed.connection.up()
             if await self.feed.connection.settled(QUIET_S, SETTLED_WITHIN_S):
                 if self.leadership.may_lead(monotonic(), insists=self._insists):
                     break
-                if told != self.leadership.other:
-                    told = self.leadership.other
-                    self._tell(f"controller {told} leads tenant {self.tenant}; standing by (--take-over leads in its place)")
+                if stands_by != self.leadership.other:
+                    stands_by = self.leadership.other
+                    self._tell(
+                        f"controller {stands_by} leads tenant {self.tenant}; standing by (--take-over leads in its place)"
+                    )
             await asyncio.sleep(ROUND_S)
+        # Also above what devices were told before this journal was begun: they obey nothing older.
+        told = (device.desired.epoch or 0 for device in self._own_devices() if device.desired is not None)
+        self.leadership.epoch = max(self.leadership.epoch, *told, 0)
         epoch = self.leadership.lead()
         self._journal.keep("epoch", str(epoch))
         await self._say_who_leads()
@@ -137,6 +143,9 @@ class ControllerRun:
         self._tell(
             f"leads tenant {self.tenant} with epoch {epoch}: {len(self.running.runs)} rollouts in {self._journal.path}"
         )
+
+    def _own_devices(self) -> Iterator[Device]:
+        return (device for address, device in self.fleet.devices.items() if address.tenant == self.tenant)
 
     async def _lead_when_possible(self) -> None:
         await self._take_lead()

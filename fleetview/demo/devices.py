@@ -88,6 +88,8 @@ class Device:
         self.desired_release = plan.release
         self.desired_config = plan.config_version
         self.desired_gen = self.gen
+        self.offered: Desired | None = None
+        """What a controller that is none of the demo's faults wants; it stays retained, and is not said again."""
         self.certificate_days = plan.certificate_days
         self.modules: dict[str, ModuleInfo] = {}
         self.spool = Spool(ids.ulid(outbox.unix_s - plan.session_age_s, self.rng), int(plan.session_age_s / 40))
@@ -317,6 +319,8 @@ class Device:
 
     def desired(self) -> Desired:
         """What a controller wants this device to run."""
+        if self.offered is not None:
+            return self.offered
         return Desired(
             gen=self.desired_gen,
             epoch=7,
@@ -335,8 +339,18 @@ class Device:
             ),
         )
 
+    def take_offer(self, desired: Desired) -> bool:
+        """A controller offers something; whether it is newer than what this device has heard of."""
+        if desired.gen <= self.desired_gen or (
+            self.offered is not None and (desired.epoch or 0) < (self.offered.epoch or 0)
+        ):
+            return False
+        self.desired_gen, self.offered = desired.gen, desired
+        return True
+
     def want(self, *, release: str | None = None, config: int | None = None) -> None:
         """A controller asks for another release or configuration."""
+        self.offered = None
         self.desired_release = release or self.desired_release
         self.desired_config = config or self.desired_config
         self.desired_gen += 1

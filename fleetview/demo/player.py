@@ -23,7 +23,7 @@ from fleetview.demo.outbox import Publication
 from fleetview.demo.simulation import Simulation
 from fleetview.demo.stage import HISTORY_PLAYED
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, LinkError, Session, TlsFiles, open_session
-from fleetview_agent.wire import Channel, DeviceTopic, Topics, WireError
+from fleetview_agent.wire import Channel, Desired, DeviceTopic, Topics, WireError, decode
 
 _TICK_S = 0.05
 _IN_FLIGHT = 80
@@ -99,19 +99,27 @@ class Player:
         return open_session(self._url, tls=self._tls, client_id=self._client_id, on_message=self._hear)
 
     def _hear(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # called by the session
-        """A command, or what a broker sends that was not asked for. A retained command is never carried out."""
-        if retained or isinstance(topic, bytes):
+        """A command or an offer, or what a broker sends that was not asked for. A retained command is never carried out."""
+        if isinstance(topic, bytes):
             return
         with contextlib.suppress(WireError):
             found = self._topics.parse(topic)
-            if isinstance(found, DeviceTopic) and found.channel is Channel.COMMAND and found.command_id is not None:
+            if not isinstance(found, DeviceTopic):
+                return
+            if found.channel is Channel.COMMAND and found.command_id is not None and not retained:
                 self._simulation.hear(found.address, found.command_id, payload)
+            elif found.channel is Channel.DESIRED and payload:
+                desired = decode(Channel.DESIRED, payload)
+                if isinstance(desired, Desired):
+                    self._simulation.offer(found.address, desired)
 
     async def _play_session(self, stop: asyncio.Event) -> None:
         async with self._session() as session:
             tenants = {device.address.tenant for device in self._simulation.devices}
             # Where that is not granted, the fleet just does not answer.
-            await session.subscribe([(self._topics.filter(Channel.COMMAND, tenant), 1) for tenant in sorted(tenants)])
+            asked = (Channel.COMMAND, Channel.DESIRED)
+            filters = [(self._topics.filter(channel, tenant), 1) for tenant in sorted(tenants) for channel in asked]
+            await session.subscribe(filters)
             now_s = self._now_s()
             self._missed.extend(sent for sent in self._simulation.until(now_s) if sent.channel is Channel.LOG)
             await self._deliver(session, self._simulation.absent())

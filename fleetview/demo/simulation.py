@@ -16,10 +16,11 @@ from fleetview.demo import chatter, scenarios
 from fleetview.demo.answers import Answers, Story
 from fleetview.demo.choices import Scenario
 from fleetview.demo.devices import Device
+from fleetview.demo.following import follow
 from fleetview.demo.inventory import plan_fleet
 from fleetview.demo.outbox import Outbox, Publication
 from fleetview.demo.scenarios import PRELUDE_S, Cue
-from fleetview_agent.wire import Address, Channel
+from fleetview_agent.wire import Address, Channel, Desired
 
 _JITTER = 0.10
 """Of the heartbeat interval, as the contract has it."""
@@ -144,6 +145,12 @@ class Simulation:
         device = self._by_address.get(address)
         if device is not None:
             self._go_on(self._answers.story(device, command_id, payload))
+
+    def offer(self, address: Address, desired: Desired) -> None:
+        """A controller wants something of a device, now."""
+        device = self._by_address.get(address)
+        if device is not None:
+            self._go_on(follow(device, desired))
 
     # The clock
 
