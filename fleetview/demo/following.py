@@ -14,7 +14,7 @@ Story = Generator[float, None, None]
 BAD_RELEASE = "1.6.0"
 """Raises errors, on one kind of hardware only."""
 BAD_ON = "rev-b"
-BAD_FAILING = 0.09
+BAD_FAILING = 0.06
 _LOOK_AGAIN_S = 1.0
 
 
@@ -27,6 +27,8 @@ def follow(device: Device, desired: Desired) -> Story:
     if device.offered is not desired:
         return  # another one has come since
     device.gen = desired.gen
+    if desired.release is not None and desired.release.version not in {None, device.release}:
+        device.release_report = ReleaseReport(version=desired.release.version, previous=device.release, status="queued")
     if desired.config is not None and desired.config.version is not None:
         yield from _configure(device, desired, desired.config)
     if desired.release is not None and desired.release.version is not None and device.offered is desired:

@@ -129,7 +129,8 @@ def hear_report(rollout: Rollout, device: DeviceState, reported: Reported, out: 
         return
     if device.reason == LEFT:
         return
-    said = meaning(rollout.targets[device.target], reported)
+    before = rollout.plan.target if device.goal == "previous" else rollout.targets.get(device.previous)
+    said = meaning(rollout.targets[device.target], reported, before)
     if device.goal == "previous" and said.stage is Stage.ROLLED_BACK:
         said = Said(Stage.FAILED, f"did not stay with what it ran before: {said.reason}")
     if device.reported != said.stage.value or device.proven != said.proven:
@@ -154,16 +155,17 @@ def _follow(rollout: Rollout, device: DeviceState, said: Said, out: Outcome) -> 
         device.oks = 0
 
 
-def meaning(target: Target, reported: Reported) -> Said:
+def meaning(target: Target, reported: Reported, before: Target | None = None) -> Said:
     """What a report of the generation that was offered means.
 
     A hash or version that is another one than desired is a failure: a device that says it is done runs something else.
+    That of `before` is none: it has not begun with this part, and the deadline tells when that takes too long.
     """
     parts = []
     if target.config is not None:
-        parts.append(_config(target, reported))
+        parts.append(_config(target, reported, before))
     if target.release is not None:
-        parts.append(_release(target, reported))
+        parts.append(_release(target, reported, before))
     ends = [part for part in parts if part.stage not in _FORWARD]
     if ends:
         return ends[0]
@@ -171,7 +173,7 @@ def meaning(target: Target, reported: Reported) -> Said:
     return Said(least.stage, least.reason, all(part.proven for part in parts))
 
 
-def _config(target: Target, reported: Reported) -> Said:
+def _config(target: Target, reported: Reported, before: Target | None) -> Said:
     wanted, told = target.config, reported.config
     if told is None or wanted is None:
         return Said(Stage.ACCEPTED, "")
@@ -187,12 +189,14 @@ def _config(target: Target, reported: Reported) -> Said:
                 return Said(Stage.APPLYING, "reports no hash")
             if told.sha256 == wanted.sha256 and told.version in {None, wanted.version}:
                 return Said(Stage.VERIFYING, "", proven=True)
+            if before is not None and before.config is not None and told.sha256 == before.config.sha256:
+                return Said(Stage.ACCEPTED, "")
             runs = f"runs config {told.version} ({told.sha256[:12]})"
             return Said(Stage.FAILED, f"{runs}, not {wanted.version} ({wanted.sha256[:12]})")
     return Said(Stage.ACCEPTED, "")
 
 
-def _release(target: Target, reported: Reported) -> Said:
+def _release(target: Target, reported: Reported, before: Target | None) -> Said:
     wanted, told = target.release, reported.release
     if told is None or wanted is None:
         return Said(Stage.ACCEPTED, "")
@@ -207,6 +211,8 @@ def _release(target: Target, reported: Reported) -> Said:
             return Said(Stage.VERIFYING, "")
         case "committed" if told.version == wanted.version:
             return Said(Stage.VERIFYING, "", proven=True)
+        case "committed" if before is not None and before.release is not None and told.version == before.release.version:
+            return Said(Stage.ACCEPTED, "")
         case "committed":
             return Said(Stage.FAILED, f"runs release {told.version}, not {wanted.version}")
     return Said(Stage.ACCEPTED, "")
