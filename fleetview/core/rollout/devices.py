@@ -22,8 +22,8 @@ _S = Stage
 _UNDERWAY_ENDS = frozenset({_S.CONVERGED, _S.FAILED, _S.REJECTED, _S.TIMED_OUT, _S.LOST, _S.ROLLED_BACK, _S.SKIPPED})
 
 STAGES: Mapping[Stage, frozenset[Stage]] = {
-    _S.WAITING: frozenset({_S.OFFERED, _S.DEFERRED, _S.SKIPPED, _S.FAILED}),
-    _S.OFFERED: frozenset({_S.ACCEPTED, _S.APPLYING, _S.VERIFYING, _S.DEFERRED, *_UNDERWAY_ENDS} - {_S.LOST}),
+    _S.WAITING: frozenset({_S.OFFERED, _S.DEFERRED, _S.SKIPPED, _S.FAILED, _S.LOST}),
+    _S.OFFERED: frozenset({_S.ACCEPTED, _S.APPLYING, _S.VERIFYING, _S.DEFERRED, *_UNDERWAY_ENDS}),
     _S.ACCEPTED: frozenset({_S.APPLYING, _S.VERIFYING, *_UNDERWAY_ENDS}),
     _S.APPLYING: frozenset({_S.VERIFYING, *_UNDERWAY_ENDS}),
     _S.VERIFYING: _UNDERWAY_ENDS,
@@ -38,6 +38,7 @@ STAGES: Mapping[Stage, frozenset[Stage]] = {
 }
 """From each stage to which others. Besides, a retry, a rollback, and the return of a deferred device lead back to waiting.
 
+Waiting or offered to lost: it accepted the change before a retry, and is not there any more.
 A deferred or withdrawn device that accepted just before the offer was taken back goes on where it says it is. What converged
 may still turn bad; what ended badly stays so until it is offered the change again. Any may leave the fleet (skipped)."""
 
@@ -288,6 +289,8 @@ def _end(rollout: Rollout, device: DeviceState, out: Outcome) -> None:
             out.effects.append(Withdraw(device.address, device.gen, rollout.head.epoch))
         if is_there:
             enter(rollout, device, Stage.TIMED_OUT, out, f"did not accept within {deadlines.accept:.0f} s{told}")
+        elif device.exposed and device.goal == "change":
+            enter(rollout, device, Stage.LOST, out, "accepted the change before, and is not there")
         else:
             enter(rollout, device, Stage.DEFERRED, out, f"offline, did not accept within {deadlines.accept:.0f} s")
         return

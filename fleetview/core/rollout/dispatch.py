@@ -66,6 +66,8 @@ def _newest_first(rollout: Rollout) -> Iterator[DeviceState]:
 
 def _left_out(rollout: Rollout, device: DeviceState) -> tuple[Stage, str] | None:
     """Where a device goes that is not eligible now; None for one that is."""
+    if device.exposed and device.presence != "online":  # a retry does not excuse what the change did to it
+        return Stage.LOST, "accepted the change before, and is not there"
     if device.obstacle is not None:
         return Stage.SKIPPED, device.obstacle
     if not device.previous or not covers(rollout.targets[device.previous], rollout.plan.target):

@@ -18,6 +18,7 @@ from fleetview.core.rollout import codec, devices, dispatch, flow, machine, orde
 from fleetview.core.rollout.events import (
     DeviceJoined,
     DeviceLeft,
+    DeviceObserved,
     DeviceSample,
     Event,
     HeartbeatHeard,
@@ -243,6 +244,8 @@ class Rollouts(RuleBasedStateMachine):
         agent = self.agent(number)
         reported = Reported(session="s", gen=gen, release=ReleaseReport(version=version, status=status, reason="because"))
         self.world.feed(*[ReportHeard(agent.address, reported)] * times, HeartbeatHeard(agent.address, gen, is_ok=True))
+        if not agent.online:  # it spoke once, and is as silent as before
+            self.world.feed(DeviceObserved(agent.address, "silent" if agent.dead else agent.presence, agent.obstacle))
 
     @rule(number=st.integers(0, 99))
     def says_it_again(self, number: int) -> None:
@@ -341,7 +344,7 @@ class Rollouts(RuleBasedStateMachine):
 
 TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
-    max_examples=50,
+    max_examples=25,
     stateful_step_count=30,
     phases=[Phase.generate],
     deadline=None,
