@@ -19,9 +19,11 @@ from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
 from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
+from fleetview_agent.diagnostics import Diagnostics, Sources
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
 from fleetview_agent.link import Destination, Link, LinkState, Up
+from fleetview_agent.loglevel import LogLevel
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.mqtt import Session
@@ -30,7 +32,7 @@ from fleetview_agent.spool import MemorySpool, Record, Spool
 from fleetview_agent.store import Status, Store, boot_id
 from fleetview_agent.supervisor import Supervisor
 from fleetview_agent.tail import Tail
-from fleetview_agent.verbs import ping, restart_module
+from fleetview_agent.verbs import ping, restart_module, set_log_level
 from fleetview_agent.wire import (
     AgentInfo,
     Birth,
@@ -102,7 +104,14 @@ class Agent:
             rng=self._rng,
             on_change=self._modules_changed.set,
         )
-        verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
+        self._log_level = LogLevel(config.log_level)
+        sources = Sources(config, host_info, self.heartbeat, self._intake.recent)
+        verbs = {
+            "ping": ping(self._started_s),
+            "restart_module": restart_module(self._supervisor),
+            "set_log_level": set_log_level(self._log_level),
+            "diagnostics": Diagnostics(sources, store, self.spool, self._intake.take).answers,
+        }
         self._commands = Commands(verbs, topics, config.address, self.link)
         self._seq = 0
         self._dropped_before = 0
@@ -171,6 +180,7 @@ class Agent:
         await asyncio.wait({link})
 
     def _end(self) -> None:
+        self._log_level.close()
         if self._config.logs.files:
             self._store.save_positions(self._tail.positions(self.spool.settled_through))
             self._tail.close()

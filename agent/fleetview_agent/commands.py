@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -43,10 +43,11 @@ class Answer(NamedTuple):
     words: str
 
 
-Verb = Callable[[Mapping[str, Any]], AsyncIterator[Answer]]
+Verb = Callable[[Mapping[str, Any], str], AsyncIterator[Answer]]
+"""Takes the arguments and the command's id."""
 
 
-def judge(payload: bytes, verbs: Mapping[str, Verb], now: datetime) -> Command | Answer:
+def judge(payload: bytes, verbs: Collection[str], now: datetime) -> Command | Answer:
     """The command in a payload, or why it is none for this agent at this time."""
     try:
         command = decode(Channel.COMMAND, payload)
@@ -128,7 +129,7 @@ class Commands:
             return
         extra = {"command": command_id, "verb": found.verb, "by": (found.by or "")[:_SHOWN]}
         _log.info("command %s", found.verb, extra=extra)
-        async for answer in self._verbs[found.verb](found.args):
+        async for answer in self._verbs[found.verb](found.args, command_id):
             await self._answer(command_id, answer)
 
     async def _answer(self, command_id: str, answer: Answer) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
+from fleetview_agent.recent import Recent
 from fleetview_agent.spool import Record, Spool, record_json
 from fleetview_agent.wire import LogCounts, format_time
 
@@ -28,10 +29,12 @@ class Intake:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._counts: Counter[str] = Counter()
+        self.recent = Recent()
 
     def take(self, records: Sequence[Record]) -> int:
         """Take records of the contract in; the number of the last one in the spool's stream."""
         self._counts.update(record["level"] for record in records)
+        self.recent.take(records)
         return self._spool.append(records)
 
     def counts(self) -> LogCounts:
@@ -89,9 +92,14 @@ def begin(level: str, stream: TextIO, intake: Intake | None) -> JournalHandler:
     handler = JournalHandler(stream, intake)
     logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
-    logger.setLevel(_LEVELS[level])
+    set_level(level)
     logger.propagate = False
     return handler
+
+
+def set_level(level: str) -> None:
+    """From this level on, of those of the contract."""
+    logging.getLogger(LOGGER).setLevel(_LEVELS[level])
 
 
 def end(handler: JournalHandler) -> None:

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from fleetview import __version__
-from fleetview.cli import alerts, check, config, demo, device, devices, export, logs, silence, simulate
+from fleetview.cli import (
+    alerts,
+    check,
+    command,
+    config,
+    control,
+    demo,
+    device,
+    devices,
+    export,
+    logs,
+    rollout,
+    silence,
+    simulate,
+)
 from fleetview.cli.options import Ascii, Link, NoMouse, Theme, with_connection
 from fleetview.config import ConfigError, Flags, resolve, resolve_display
 from fleetview.core.query import QueryError
@@ -61,8 +75,11 @@ app.callback(invoke_without_command=True)(with_connection(dashboard, opens_group
 app.command()(with_connection(devices.devices))
 app.command()(with_connection(device.device))
 app.command()(with_connection(logs.logs))
+app.command()(with_connection(command.command))
 app.command()(with_connection(alerts.alerts))
 app.add_typer(silence.app, name="silence")
+app.add_typer(rollout.app, name="rollout")
+app.command()(with_connection(control.control))
 app.command()(with_connection(export.export))
 app.command()(with_connection(check.check))
 app.add_typer(config.app, name="config")

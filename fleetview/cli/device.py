@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 from datetime import UTC, datetime
 from time import monotonic, time
@@ -15,6 +14,7 @@ from fleetview.cli.snapshot import Settle, listen
 from fleetview.cli.text import aligned, narrate
 from fleetview.config import ConfigError, resolve
 from fleetview.core.ages import age
+from fleetview.core.commandtargets import TargetError, Targets
 from fleetview.core.snapshot import device_detail
 from fleetview.core.text import clean
 from fleetview.core.why import why
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fleetview.core.fleet import Fleet
 
 _UNKNOWN = 1
-_SUGGESTIONS = 3
 
 
 def device(
@@ -62,19 +61,12 @@ def _check(address: str) -> None:
 
 
 def _find(fleet: Fleet, address: str) -> Device | None:
-    if "/" in address:
-        found = [device for key, device in fleet.devices.items() if str(key) == address]
-    else:
-        found = [device for key, device in fleet.devices.items() if key.device == address]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        narrate(f"{address} is not unique: {', '.join(sorted(str(device.address) for device in found))}")
+    named = Targets(addresses=(Address.parse(address),)) if "/" in address else Targets(name=address)
+    try:
+        return named.chosen(fleet.devices)[0]
+    except TargetError as err:
+        narrate(str(err))
         return None
-    near = difflib.get_close_matches(address, map(str, fleet.devices), n=_SUGGESTIONS, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else f"; {len(fleet.devices)} devices are known"
-    narrate(f"no device {address} is known{hint}")
-    return None
 
 
 def _page(device: Device, mono_s: float, unix_s: float) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
 from time import time
@@ -17,6 +16,7 @@ from fleetview.config import ConfigError, resolve
 from fleetview.core.ages import age
 from fleetview.core.alerts import Place
 from fleetview.core.silences import MAX_MATCHERS, SilenceState, matchers_for, parse_duration, parse_matcher
+from fleetview.who import user
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.topics import Address
 
@@ -197,10 +197,7 @@ def _understood(parse: Callable[[str], T], text: str, what: str) -> T:
 
 
 def _author(given: str | None) -> str:
-    try:
-        name = given if given is not None else getpass.getuser()
-    except (OSError, KeyError):  # nobody is logged in, as in a container
-        name = ""
+    name = given if given is not None else user()
     if not name.strip():
         raise ConfigError(["--author: say who does it"])
     return name.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,13 +35,16 @@ Settle = Annotated[
 
 
 @asynccontextmanager
-async def listening(context: Context, *, logs: bool = False) -> AsyncIterator[FleetFeed]:
-    """A feed whose link is up. Raises LinkError when it does not come up at the first attempt, TlsFileError for a file."""
+async def listening(context: Context, *, logs: bool = False, **options: Any) -> AsyncIterator[FleetFeed]:  # noqa: ANN401
+    """A feed whose link is up. Raises LinkError when it does not come up at the first attempt, TlsFileError for a file.
+
+    `options` are those of FleetFeed.
+    """
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415 (80 ms for those who only want help)
 
     if context.tls is not None:
         context.tls.context()  # a file that cannot be used is a matter of configuration, not of the broker
-    feed = FleetFeed(context, Fleet(), logs=logs)
+    feed = FleetFeed(context, Fleet(), logs=logs, **options)
     running = asyncio.create_task(feed.connection.run(), name="connection")
     try:
         attempt = asyncio.create_task(feed.connection.outcome(), name="outcome")

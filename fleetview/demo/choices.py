@@ -14,6 +14,15 @@ class Scenario(StrEnum):
     CALM = "calm"
     BAD_NIGHT = "bad-night"
     SITE_OUTAGE = "site-outage"
+    CANARY_GOOD = "canary-good"
+    CANARY_REGRESSION = "canary-regression"
+    STRAGGLERS = "stragglers"
+    CONTROLLER_CRASH = "controller-crash"
+
+    @property
+    def rolls_out(self) -> bool:
+        """Whether a rollout is what happens in it."""
+        return self in {Scenario.CANARY_GOOD, Scenario.CANARY_REGRESSION, Scenario.STRAGGLERS, Scenario.CONTROLLER_CRASH}
 
 
 class BrokerKind(StrEnum):

@@ -21,6 +21,7 @@ from fleetview_agent.wire import (
     Birth,
     Certificate,
     Channel,
+    CommandResult,
     ConfigOffer,
     ConfigReport,
     Desired,
@@ -87,6 +88,8 @@ class Device:
         self.desired_release = plan.release
         self.desired_config = plan.config_version
         self.desired_gen = self.gen
+        self.offered: Desired | None = None
+        """What a controller that is none of the demo's faults wants; it stays retained, and is not said again."""
         self.certificate_days = plan.certificate_days
         self.modules: dict[str, ModuleInfo] = {}
         self.spool = Spool(ids.ulid(outbox.unix_s - plan.session_age_s, self.rng), int(plan.session_age_s / 40))
@@ -101,7 +104,7 @@ class Device:
         self._requests = plan.session_age_s * plan.character.requests_per_s * 0.6
         self._request_errors = self._requests * NORMAL_FAILING
         self._counted_at_s = outbox.now_s
-        self.presence = State(session=self.session, state="online", at=self._local_time())
+        self.presence = State(session=self.session, state="online", at=self.local_time())
 
     # Time
 
@@ -114,7 +117,12 @@ class Device:
         """By the device's own clock, wrong or not."""
         return self._outbox.unix_s + self.strain.clock_skew_s + self.strain.clock_drift * self._outbox.now_s
 
-    def _local_time(self) -> datetime:
+    @property
+    def uptime_s(self) -> float:
+        """Since the session began."""
+        return self._outbox.unix_s - self._started_unix_s
+
+    def local_time(self) -> datetime:
         """By the device's own clock, wrong or not."""
         return datetime.fromtimestamp(self.local_unix_s(), UTC)
 
@@ -163,7 +171,7 @@ class Device:
 
     def come_online(self) -> None:
         """Says `online`, and at once a heartbeat and what waits in the spool, as an agent does on every connect."""
-        self._present(State(session=self.session, state="online", at=self._local_time(), reason=None))
+        self._present(State(session=self.session, state="online", at=self.local_time(), reason=None))
         self.beat()
         self.ship()
 
@@ -171,14 +179,14 @@ class Device:
         """A clean stop of the agent."""
         self._last_words()
         self.ship()
-        self._present(State(session=self.session, state="offline", at=self._local_time(), reason=reason))
+        self._present(State(session=self.session, state="offline", at=self.local_time(), reason=reason))
 
     def fall_asleep(self, for_s: float) -> None:
         """Says when it means to be back."""
         self._last_words()
         wake = datetime.fromtimestamp(int(self.local_unix_s() + for_s), UTC)
         self._present(
-            State(session=self.session, state="sleeping", at=self._local_time(), reason="saving power", wake_by=wake)
+            State(session=self.session, state="sleeping", at=self.local_time(), reason="saving power", wake_by=wake)
         )
 
     def start_again(self) -> None:
@@ -258,8 +266,8 @@ class Device:
         return Heartbeat(
             session=self.session,
             seq=self._seq,
-            timestamp=self._local_time(),
-            uptime_s=round(unix_s - self._started_unix_s, 1),
+            timestamp=self.local_time(),
+            uptime_s=round(self.uptime_s, 1),
             health=verdict,
             reasons=reasons,
             resources=Resources(cpu=facts.cpu, memory=facts.memory, disk=facts.disk, temperature_c=facts.temperature_c),
@@ -311,6 +319,8 @@ class Device:
 
     def desired(self) -> Desired:
         """What a controller wants this device to run."""
+        if self.offered is not None:
+            return self.offered
         return Desired(
             gen=self.desired_gen,
             epoch=7,
@@ -329,8 +339,18 @@ class Device:
             ),
         )
 
+    def take_offer(self, desired: Desired) -> bool:
+        """A controller offers something; whether it is newer than what this device has heard of."""
+        if desired.gen <= self.desired_gen or (
+            self.offered is not None and (desired.epoch or 0) < (self.offered.epoch or 0)
+        ):
+            return False
+        self.desired_gen, self.offered = desired.gen, desired
+        return True
+
     def want(self, *, release: str | None = None, config: int | None = None) -> None:
         """A controller asks for another release or configuration."""
+        self.offered = None
         self.desired_release = release or self.desired_release
         self.desired_config = config or self.desired_config
         self.desired_gen += 1
@@ -339,7 +359,7 @@ class Device:
     def reported(self) -> Reported:
         """What this device does run."""
         return Reported(
-            session=self.session, gen=self.gen, at=self._local_time(), config=self.config, release=self.release_report
+            session=self.session, gen=self.gen, at=self.local_time(), config=self.config, release=self.release_report
         )
 
     def report(self) -> None:
@@ -359,8 +379,13 @@ class Device:
     def ship(self) -> None:
         """Sends what is in the spool, if the link is up."""
         if self.connected:
-            for batch in self.spool.take(format_time(self._local_time())):
+            for batch in self.spool.take(format_time(self.local_time())):
                 self._say(Channel.LOG, batch)
+
+    def answer(self, command_id: str, result: CommandResult) -> None:
+        """Publishes the result of a command, if anybody can hear it."""
+        if self.connected:
+            self._outbox.send(self.address, Channel.COMMAND_RESULT, result, command_id)
 
     def send_raw(self, channel: Channel, payload: bytes) -> None:
         """Publishes bytes as they are: another shipper's dialect, or a payload that breaks the contract."""

@@ -20,6 +20,8 @@ class Publication:
     channel: Channel
     body: Message | bytes
     """Bytes are published as they are: what other shippers write, payloads that break the contract, and empty ones."""
+    command_id: str | None = None
+    """Of the command that it is the result of."""
 
     @property
     def retain(self) -> bool:
@@ -53,9 +55,9 @@ class Outbox:
         """The true time, in seconds since 1970."""
         return self.start_unix_s + self.now_s
 
-    def send(self, address: Address, channel: Channel, body: Message | bytes) -> None:
+    def send(self, address: Address, channel: Channel, body: Message | bytes, command_id: str | None = None) -> None:
         """Something is said now."""
-        self._waiting.append(Publication(self.now_s, address, channel, body))
+        self._waiting.append(Publication(self.now_s, address, channel, body, command_id))
 
     def take(self) -> list[Publication]:
         """Everything said since it was last asked, in order."""

@@ -23,7 +23,7 @@ from fleetview.demo.outbox import Publication
 from fleetview.demo.simulation import Simulation
 from fleetview.demo.stage import HISTORY_PLAYED
 from fleetview_agent.mqtt import BrokerUrl, FailureKind, LinkError, Session, TlsFiles, open_session
-from fleetview_agent.wire import Channel, Topics
+from fleetview_agent.wire import Channel, Desired, DeviceTopic, Topics, WireError, decode
 
 _TICK_S = 0.05
 _IN_FLIGHT = 80
@@ -96,10 +96,30 @@ class Player:
                 await self._deliver(session, publications)
 
     def _session(self) -> contextlib.AbstractAsyncContextManager[Session]:
-        return open_session(self._url, tls=self._tls, client_id=self._client_id, on_message=lambda *_: None)
+        return open_session(self._url, tls=self._tls, client_id=self._client_id, on_message=self._hear)
+
+    def _hear(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # called by the session
+        """A command or an offer, or what a broker sends that was not asked for. A retained command is never carried out."""
+        if isinstance(topic, bytes):
+            return
+        with contextlib.suppress(WireError):
+            found = self._topics.parse(topic)
+            if not isinstance(found, DeviceTopic):
+                return
+            if found.channel is Channel.COMMAND and found.command_id is not None and not retained:
+                self._simulation.hear(found.address, found.command_id, payload)
+            elif found.channel is Channel.DESIRED and payload:
+                desired = decode(Channel.DESIRED, payload)
+                if isinstance(desired, Desired):
+                    self._simulation.offer(found.address, desired)
 
     async def _play_session(self, stop: asyncio.Event) -> None:
         async with self._session() as session:
+            tenants = {device.address.tenant for device in self._simulation.devices}
+            # Where that is not granted, the fleet just does not answer.
+            asked = (Channel.COMMAND, Channel.DESIRED)
+            filters = [(self._topics.filter(channel, tenant), 1) for tenant in sorted(tenants) for channel in asked]
+            await session.subscribe(filters)
             now_s = self._now_s()
             self._missed.extend(sent for sent in self._simulation.until(now_s) if sent.channel is Channel.LOG)
             await self._deliver(session, self._simulation.absent())
@@ -131,7 +151,7 @@ class Player:
         try:
             async with asyncio.TaskGroup() as group:
                 for sent in publications:
-                    topic = self._topics.device(sent.address, sent.channel)
+                    topic = self._topics.device(sent.address, sent.channel, sent.command_id)
                     if sent.at_least_once:
                         await slots.acquire()
                         group.create_task(publish(topic, sent))

@@ -137,25 +137,36 @@ def _bad_night(cast: Casting, scale: int, rng: Random) -> Iterator[Cue]:
     yield from _calm(cast, scale)
 
 
+def _stragglers(cast: Casting, devices: int) -> Iterator[Cue]:
+    """A fifth of the fleet is away when the rollout comes: some return while it goes on, some long after."""
+    away = cast.some(max(2, devices // 5))
+    for place, device in enumerate(away):
+        for_s = 2 * _HOUR_S if place % 3 == 0 else 120.0 + 40.0 * place
+        yield Cue(-60, faults.link_drop(device, for_s), [device])
+
+
 def direct(scenario: Scenario, devices: Sequence[Device], rng: Random) -> list[Cue]:
     """What happens in this scenario, in no particular order."""
     cast = Casting(devices, rng)
     scale = max(1, len(devices) // _LARGE_FLEET)
     match scenario:
-        case Scenario.CALM:
-            return list(_calm(cast, scale))
         case Scenario.SITE_OUTAGE:
             return list(_site_outage(cast, scale, rng))
         case Scenario.BAD_NIGHT:
             return list(_bad_night(cast, scale, rng))
+        case Scenario.STRAGGLERS:
+            return list(_stragglers(cast, len(devices)))
+        case _:
+            return list(_calm(cast, scale))
 
 
-_PAUSES_S = {Scenario.CALM: (240.0, 600.0), Scenario.SITE_OUTAGE: (120.0, 300.0), Scenario.BAD_NIGHT: (25.0, 70.0)}
+_CALM_PAUSE_S = (240.0, 600.0)
+_PAUSES_S = {Scenario.SITE_OUTAGE: (120.0, 300.0), Scenario.BAD_NIGHT: (25.0, 70.0)}
 
 
 def pause_s(scenario: Scenario, rng: Random) -> float:
     """How long nothing new goes wrong, after the scripted part."""
-    return rng.uniform(*_PAUSES_S[scenario])
+    return rng.uniform(*_PAUSES_S.get(scenario, _CALM_PAUSE_S))
 
 
 def passing_trouble(device: Device, rng: Random) -> Story:

@@ -13,12 +13,14 @@ from itertools import count
 from random import Random
 
 from fleetview.demo import chatter, scenarios
+from fleetview.demo.answers import Answers, Story
 from fleetview.demo.choices import Scenario
 from fleetview.demo.devices import Device
+from fleetview.demo.following import follow
 from fleetview.demo.inventory import plan_fleet
 from fleetview.demo.outbox import Outbox, Publication
 from fleetview.demo.scenarios import PRELUDE_S, Cue
-from fleetview_agent.wire import Channel
+from fleetview_agent.wire import Address, Channel, Desired
 
 _JITTER = 0.10
 """Of the heartbeat interval, as the contract has it."""
@@ -57,6 +59,8 @@ class Simulation:
         self._serial = count()
         plans = plan_fleet(seed=seed, devices=devices, sites=sites, tenant=tenant)
         self.devices = [Device(plan, self._outbox, seed=seed, interval_s=interval_s) for plan in plans]
+        self._by_address = {device.address: device for device in self.devices}
+        self._answers = Answers()
         self._chatter_s = max(_SELDOM_S, devices / _BATCHES_PER_S)
         for cue in scenarios.direct(scenario, self.devices, self._rng):
             self._stage(cue)
@@ -136,6 +140,18 @@ class Simulation:
             for channel in (Channel.HEARTBEAT, Channel.REPORTED, Channel.DESIRED, Channel.STATE, Channel.BIRTH):
                 yield Publication(self._outbox.now_s, device.address, channel, b"")
 
+    def hear(self, address: Address, command_id: str, payload: bytes) -> None:
+        """An operator asks a device for something, now; those of other fleets are none of ours."""
+        device = self._by_address.get(address)
+        if device is not None:
+            self._go_on(self._answers.story(device, command_id, payload))
+
+    def offer(self, address: Address, desired: Desired) -> None:
+        """A controller wants something of a device, now."""
+        device = self._by_address.get(address)
+        if device is not None:
+            self._go_on(follow(device, desired))
+
     # The clock
 
     def _at(self, at_s: float, happening: _Happening) -> None:
@@ -193,6 +209,11 @@ class Simulation:
             self._at(self._outbox.now_s + _SHIPPER_EVERY_S * device.rng.uniform(0.6, 1.4), send)
 
         return send
+
+    def _go_on(self, story: Story) -> None:
+        wait_s = next(story, None)
+        if wait_s is not None:
+            self._at(self._outbox.now_s + wait_s, lambda: self._go_on(story))
 
     # Faults
 

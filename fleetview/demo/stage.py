@@ -20,6 +20,8 @@ _HISTORY_WITHIN_S = 3.0
 _POLL_S = 0.01
 _PLAYER_GRACE_S = 1.0
 _NICE = 2
+_CONTROLLER_DELAY_S = 1.4
+"""Behind the dashboard's first screen."""
 
 
 class Trouble(NamedTuple):
@@ -37,6 +39,8 @@ class Stage:
     broker: RunningBroker
     player: Child
     agents: list[Child]
+    director: Child
+    """Runs the controller."""
 
     def await_history(self) -> None:
         """Returns when what went before is at the broker; or when that takes too long, for nobody shall wait for it."""
@@ -48,11 +52,11 @@ class Stage:
 
     def troubles(self) -> Iterator[Trouble]:
         """What ended that should not have."""
-        for child in (self.broker.child, self.player, *self.agents):
+        for child in (self.broker.child, self.player, *self.agents, self.director):
             if (status := child.status()) is not None:
                 last = child.output().strip().splitlines()[-1:] or ["it said nothing"]
                 words = f"the demo's {child.name} has ended with status {status}: {last[0]}"
-                yield Trouble(words, is_fatal=child not in self.agents)
+                yield Trouble(words, is_fatal=child not in (*self.agents, self.director))
 
 
 @contextmanager
@@ -80,8 +84,13 @@ def on_stage(
         player.start(command, grace_s=_PLAYER_GRACE_S, nice=_NICE)
         for child, app_log in zip(children, app_logs, strict=True):
             start_agent(child, app_log, broker.url)
+        director = stack.enter_context(Child.prepare("controller"))
+        directing = [sys.executable, "-m", "fleetview.demo.director", "--broker", broker.url, "--scenario", scenario]
+        director.start(
+            [*directing, "--folder", director.folder], grace_s=_PLAYER_GRACE_S, delay_s=_CONTROLLER_DELAY_S, nice=_NICE
+        )
         try:
-            yield Stage(broker, player, children)
+            yield Stage(broker, player, children, director)
         finally:
-            for child in (player, *children):
+            for child in (director, player, *children):
                 child.release()  # all at once, or their times to end would add up

@@ -1,4 +1,4 @@
-"""Keeps the dashboard's subscription alive, and hands each message on as one plain call."""
+"""Keeps the dashboard's subscription alive, and hands each message on as one plain call. Publishes for who may."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import math
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, time
@@ -20,7 +20,7 @@ from fleetview_agent.mqtt import FailureKind, LinkError, Session, open_session
 from fleetview_agent.wire import Address, Channel, DeviceTopic, FleetTopic, Message, Topics, WireError, decode
 
 if TYPE_CHECKING:
-    from fleetview_agent.endpoint import BrokerUrl, Failure, TlsFiles
+    from fleetview_agent.endpoint import BrokerUrl, Failure, TlsFiles, WillMessage
 
 Sink = Callable[[Received], object]
 """Takes one message of a device. Called from the socket's reader: what it costs is paid by every message."""
@@ -95,6 +95,9 @@ class Connection:
         on_fleet: Callable[[ReceivedFleet], object] | None = None,
         on_state: Callable[[LinkState], object] | None = None,
         wanted: Callable[[Address], bool] | None = None,
+        may_publish: bool = False,
+        also: Sequence[str] = (),
+        will: WillMessage | None = None,
         connect_timeout_s: float = 5.0,
         keepalive_s: int = 20,
         longest_backoff_s: float = MAX_BACKOFF_S,
@@ -113,6 +116,10 @@ class Connection:
         self._wanted = wanted
         """Of which devices messages are decoded and handed on; None for all."""
         self._unwanted: set[tuple[str, ...]] = set()
+        self._may_publish = may_publish
+        self._also = also
+        """Filters besides."""
+        self._will = will
         self._connect_timeout_s = connect_timeout_s
         self._keepalive_s = keepalive_s
         self._longest_backoff_s = longest_backoff_s
@@ -134,8 +141,10 @@ class Connection:
         """What is subscribed to."""
         tenant, site = self._scope.tenant or "+", self._scope.site or "+"
         channels = (*_DEVICE_CHANNELS, Channel.LOG) if self._logs else _DEVICE_CHANNELS
-        return [self._topics.filter(channel, tenant, site) for channel in channels] + [
-            self._topics.filter(channel, tenant) for channel in _FLEET_CHANNELS
+        return [
+            *(self._topics.filter(channel, tenant, site) for channel in channels),
+            *(self._topics.filter(channel, tenant) for channel in _FLEET_CHANNELS),
+            *self._also,
         ]
 
     async def run(self) -> NoReturn:
@@ -152,6 +161,19 @@ class Connection:
                 failures = 0
             failures += 1
             await self._pause(failure, failures)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publishes, until the broker has it. Raises LinkError: no link, refused by the broker, or we are only to read."""
+        if not self._may_publish:
+            raise LinkError.of(FailureKind.AUTHORISATION, f"read-only: nothing is sent to {self.url.endpoint} from here")
+        if not isinstance(self.state, Up) or self._session is None:
+            raise LinkError.of(FailureKind.LOST, f"there is no link to {self.url.endpoint}")
+        await self._session.publish(topic, payload, qos=1, retain=retain)
+
+    async def up(self) -> None:
+        """Returns when the link stands."""
+        while not isinstance(self.state, Up):
+            await self._changed.wait()
 
     def retry_now(self) -> None:
         """Ends the wait for the next attempt, because somebody pressed a key."""
@@ -209,6 +231,7 @@ class Connection:
             tls=self._tls,
             client_id=self._client_id,
             on_message=self._receive,
+            will=self._will,
             keepalive_s=self._keepalive_s,
             connect_timeout_s=self._connect_timeout_s,
         ) as session:

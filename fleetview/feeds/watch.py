@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetview.core.fleet import Fleet
 from fleetview.feeds.mqtt import Connection
@@ -30,11 +30,15 @@ class FleetFeed:
         on_state: Callable[[LinkState], object] | None = None,
         on_applied: Callable[[Received], object] | None = None,
         wanted: Callable[[Address], bool] | None = None,
+        **options: Any,  # noqa: ANN401 (those of Connection)
     ) -> None:
-        """Whoever keeps more of a message than the fleet gets it by `on_applied`; `wanted` says of which devices any."""
+        """Whoever keeps more of a message than the fleet gets it by `on_applied`; `wanted` says of which devices any.
+
+        What is only to be read has a connection that cannot publish.
+        """
         self.fleet = fleet
         self._on_state = on_state
-        self._on_applied = on_applied
+        self.on_applied = on_applied
         self._up = False
         self.connection = Connection(
             context.broker,
@@ -45,6 +49,8 @@ class FleetFeed:
             logs=logs,
             on_state=self._link_changed,
             wanted=wanted,
+            may_publish=not context.read_only,
+            **options,
         )
 
     def _apply(self, received: Received) -> None:
@@ -53,8 +59,8 @@ class FleetFeed:
             self._up = True
             self.fleet.link_up(received.mono_s)
         self.fleet.apply(received)
-        if self._on_applied is not None:
-            self._on_applied(received)
+        if self.on_applied is not None:
+            self.on_applied(received)
 
     def _link_changed(self, state: LinkState) -> None:
         if isinstance(state, Up):

@@ -30,15 +30,17 @@ from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
 from fleetview.tui.alert_desk import AlertDesk, AlertSetup
 from fleetview.tui.alert_rows import glances
+from fleetview.tui.command_desk import CommandDesk, CommandSetup
 from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
 from fleetview.tui.metrics import Metrics, Monitoring
 from fleetview.tui.pace import PACES, Pace
+from fleetview.tui.rollouts import RolloutSetup
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.status import Watch, link_view
-from fleetview.tui.toolkit import Written, counting, limit_repaints
+from fleetview.tui.toolkit import PlainScrollBar, Written, counting, limit_repaints
 from fleetview.tui.view import OPENS_INPUT, Place, View, trail
 from fleetview.tui.widgets.bars import KeyLine
 from fleetview_agent.wire import Address
@@ -106,6 +108,8 @@ class Setup:
     remembered: Remembered = field(default_factory=Remembered)
     """How the person left the screens."""
     monitoring: Monitoring = field(default_factory=Monitoring)
+    rollouts: RolloutSetup = field(default_factory=RolloutSetup)
+    commands: CommandSetup = field(default_factory=CommandSetup)
 
 
 class _Sample(NamedTuple):
@@ -122,13 +126,6 @@ class _PerSecond(NamedTuple):
 def wall_clock() -> Now:
     """The moment it is."""
     return Now(monotonic(), time())
-
-
-class _PlainScrollBar(ScrollBarRender):
-    """Without the block characters that a plain terminal lacks."""
-
-    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
-    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
 
 
 def _warm_up() -> None:
@@ -179,8 +176,10 @@ class FleetApp(App[int]):
         self.pace = PACES[setup.link]
         self.shows_bytes = False
         self.desk = AlertDesk(self, setup.alerts)
+        self.orders = CommandDesk(self, setup.commands)
         self.commander = Commander(self, setup.aliases)
         self.metrics = Metrics(self, setup.monitoring)
+        self.rollouts = setup.rollouts
         self.written = Written()
         self.driver_class = counting(self.driver_class, self.written)
         self._ticker: Timer | None = None
@@ -200,7 +199,7 @@ class FleetApp(App[int]):
     def on_mount(self) -> None:
         self.set_keymap(dict(self._setup.keymap))
         self.set_class(self.glyphs is ASCII, "-ascii")
-        ScrollBar.renderer = _PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
+        ScrollBar.renderer = PlainScrollBar if self.glyphs is ASCII else ScrollBarRender
         if self._setup.theme is not None:
             self.theme = self._setup.theme
         loop = asyncio.get_running_loop()
@@ -211,10 +210,12 @@ class FleetApp(App[int]):
         self._feed_task.add_done_callback(self._feed_ended)
         self.set_pace(self.pace)
         self.desk.start()
+        self.orders.start()
         self.set_timer(_WARM_UP_S, _warm_up)
 
     async def on_unmount(self) -> None:
         await self.desk.stop()
+        await self.orders.stop()
         await self.metrics.close()
         if self._feed_task is not None and not self._feed_task.done():
             self._feed_task.cancel()
@@ -324,6 +325,12 @@ class FleetApp(App[int]):
 
         return self.go(("alerts", address), lambda: AlertsScreen(address))
 
+    def open_rollouts(self) -> AwaitMount | None:
+        """Show the rollouts."""
+        from fleetview.tui.screens.rollouts import RolloutsScreen  # noqa: PLC0415  # imported when first shown
+
+        return self.go(("rollouts", None), RolloutsScreen)
+
     def go(self, place: Place, make: Callable[[], View]) -> AwaitMount | None:
         """Go back to a screen that leads here, or on to a new one. Whoever needs that one ready awaits it."""
         known = [
@@ -394,4 +401,5 @@ class FleetApp(App[int]):
         yield SystemCommand("Keys", "The keys that work right now", self.action_keys)
         yield SystemCommand("Logs", "The logs of the whole fleet", lambda: self.open_logs(None))
         yield SystemCommand("Alerts", "What fires, of the whole fleet", lambda: self.open_alerts(None))
+        yield SystemCommand("Rollouts", "What is being changed, and how far it is", self.open_rollouts)
         yield SystemCommand("Reconnect", "Try the broker again at once", self.action_reconnect)

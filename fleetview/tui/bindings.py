@@ -37,8 +37,11 @@ HEADINGS = {
     "form": "in a form",
     "device": "on the screen of a device",
     "charts": "on charts",
+    "commands": "on the commands that were sent",
     "metrics": "on the metrics of the fleet",
     "promql": "while a query is typed",
+    "rollouts": "on the list of rollouts",
+    "rollout": "on one rollout",
 }
 
 
@@ -73,6 +76,7 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.screens.alerts import AlertsScreen  # noqa: PLC0415
     from fleetview.tui.screens.charts import ChartPage, DeviceChartsScreen  # noqa: PLC0415
     from fleetview.tui.screens.choose import ChooseScreen  # noqa: PLC0415
+    from fleetview.tui.screens.commands import CommandsScreen, OrderList  # noqa: PLC0415
     from fleetview.tui.screens.device import DeviceScreen, Document  # noqa: PLC0415
     from fleetview.tui.screens.fleet import FleetScreen  # noqa: PLC0415
     from fleetview.tui.screens.form import FormInput, FormScreen  # noqa: PLC0415
@@ -80,6 +84,7 @@ def places() -> tuple[Place, ...]:
     from fleetview.tui.screens.logs import LogScreen  # noqa: PLC0415
     from fleetview.tui.screens.metrics import MetricsScreen  # noqa: PLC0415
     from fleetview.tui.screens.record import RecordScreen, RecordTree  # noqa: PLC0415
+    from fleetview.tui.screens.rollouts import RolloutList, RolloutPage, RolloutScreen, RolloutsScreen  # noqa: PLC0415
     from fleetview.tui.widgets.alert_list import AlertList  # noqa: PLC0415
     from fleetview.tui.widgets.command_bar import CommandInput  # noqa: PLC0415
     from fleetview.tui.widgets.filter_line import FilterInput, FilterLine  # noqa: PLC0415
@@ -104,6 +109,9 @@ def places() -> tuple[Place, ...]:
         Place("the charts of a device", (FleetApp, DeviceChartsScreen, ChartPage)),
         Place("the metrics of the fleet", (FleetApp, MetricsScreen, ChartPage)),
         Place("a query", (FleetApp, PromqlLine, PromqlInput), typing=True),
+        Place("the list of rollouts", (FleetApp, RolloutsScreen, RolloutList)),
+        Place("one rollout", (FleetApp, RolloutScreen, RolloutPage)),
+        Place("the commands that were sent", (FleetApp, CommandsScreen, OrderList)),
         Place("the log screen", (FleetApp, LogScreen, LogList)),
         Place("the histogram of a log", (FleetApp, HistogramChart)),
         Place("a question of a log", (FleetApp, Prompt, PromptInput), typing=True),

@@ -6,11 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fleetview.core.commandtargets import TargetError, parse_targets
+from fleetview.core.query import QueryError
 from fleetview.core.seen import Seen
 from fleetview.tui import commands, offers
+from fleetview.tui.command_desk import ARGUMENT_OF, first_word
 from fleetview.tui.commands import Call, CommandError
 from fleetview.tui.history import History
 from fleetview.tui.pace import PACES
+from fleetview.tui.view import View
 from fleetview.tui.widgets.filter_line import FilterLine
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ class Commander:
             themes=lambda: sorted(app.available_themes),
             devices=lambda: self._seen.in_devices(app.now().mono_s),
             logs=lambda: self._seen.in_logs(app.now().mono_s),
+            acts=app.orders.allowed,
         )
 
     # -- what may be typed
@@ -78,6 +83,8 @@ class Commander:
     def _prepared(self, call: Call) -> Callable[[], Awaitable[None] | None]:
         """What there is to do. Raises CommandError when it cannot be done."""
         app, argument = self._app, call.argument
+        if call.command.name in commands.ACTING:
+            return self._order(commands.ACTING[call.command.name], argument)
         match call.command.argument:
             case "device":
                 return partial(app.open_device, self._device(argument))
@@ -90,12 +97,33 @@ class Commander:
             "logs": lambda: app.open_logs(None),
             "alerts": lambda: app.open_alerts(None),
             "metrics": self._metrics,
+            "rollouts": app.open_rollouts,
             "keys": app.action_keys,
             "bytes": app.action_bytes,
             "reconnect": app.action_reconnect,
             "quit": app.exit,
         }
         return simple[call.command.name]
+
+    def _order(self, verb: str, argument: str) -> Callable[[], None]:
+        """Ask devices for something: those of a filter, or those that the screen is about."""
+        app = self._app
+        if not app.orders.allowed:
+            raise CommandError(app.orders.setup.refused)
+        if not verb:
+            return app.orders.open
+        try:
+            name, text = first_word(argument) if verb in ARGUMENT_OF else (None, argument)
+            args = {ARGUMENT_OF[verb]: name} if name else {}
+            devices, target = app.screen.meant() if isinstance(app.screen, View) and not text else ([], None)
+            if text:
+                devices, target = parse_targets(text.split(), app.now).chosen(app.fleet.devices), text
+        except (TargetError, QueryError) as err:
+            raise CommandError(str(err)) from None
+        if not devices:
+            msg = f"say which devices: {verb.replace('_', ' ')} needs a filter here, such as site:plant-7"
+            raise CommandError(msg)
+        return partial(app.orders.ask, verb, devices, target, args)
 
     def _metrics(self) -> Awaitable[None] | None:
         from fleetview.tui.screens.metrics import open_metrics  # noqa: PLC0415  # imported when first shown

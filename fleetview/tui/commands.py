@@ -11,7 +11,7 @@ from typing import Literal
 
 from fleetview_agent.wire import Address
 
-Argument = Literal["none", "device_filter", "log_filter", "device", "theme", "link", "text"]
+Argument = Literal["none", "device_filter", "log_filter", "device", "theme", "link", "text", "module", "level"]
 """What a command takes, and so what is offered for it."""
 MAX_CHARS = 4096
 LINKS = {"slow": "at most four repaints a second", "fast": "everything at once"}
@@ -38,6 +38,12 @@ COMMANDS = (
     Command("logs", ("l",), "log_filter", False, "[FILTER]", "The logs of the whole fleet, or what a filter means"),
     Command("alerts", ("a",), "text", False, "[TEXT]", "What fires or is pending, or what holds these words"),
     Command("metrics", ("m",), "none", False, "", "The metrics of the fleet, from Prometheus"),
+    Command("rollouts", ("r",), "none", False, "", "What is being changed, how far, and what it waits for"),
+    Command("ping", (), "device_filter", False, "[FILTER]", "Ask devices whether they are there"),
+    Command("restart", (), "module", False, "[MODULE] [FILTER]", "Restart a module"),
+    Command("loglevel", (), "level", False, "[LEVEL] [FILTER]", "Another log level of agents, for a while"),
+    Command("diagnostics", ("diag",), "device_filter", False, "[FILTER]", "Have devices send all about themselves"),
+    Command("commands", (), "none", False, "", "What was asked of devices, and what came of it"),
     Command("keys", ("help", "h"), "none", False, "", "The keys that work right now"),
     Command("theme", (), "theme", True, "NAME", "Other colours"),
     Command("link", (), "link", True, "slow|fast", "How much may go to the terminal"),
@@ -45,6 +51,14 @@ COMMANDS = (
     Command("reconnect", (), "none", False, "", "Try the broker again at once"),
     Command("quit", ("q", "exit"), "none", False, "", "Leave fleetview"),
 )
+ACTING: Mapping[str, str] = {
+    "ping": "ping",
+    "restart": "restart_module",
+    "loglevel": "set_log_level",
+    "diagnostics": "diagnostics",
+    "commands": "",
+}
+"""Those that ask something of devices, with the verb of the contract: where only reading is allowed, there are none."""
 BY_NAME: Mapping[str, Command] = {name: command for command in COMMANDS for name in (command.name, *command.others)}
 
 _NAMES = tuple(command.name for command in COMMANDS)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fleetview.tui.commands import BY_NAME, COMMANDS, LINKS, Argument, split
+from fleetview.core.commandplan import LEVELS
+from fleetview.tui.commands import ACTING, BY_NAME, COMMANDS, LINKS, Argument, split
 
 if TYPE_CHECKING:
     from fleetview.core.query.complete import Completion
@@ -32,6 +33,8 @@ class Known:
     """Values seen by field, of devices."""
     logs: Values
     """The same of log records."""
+    acts: bool = True
+    """Whether anything can be asked of devices."""
 
 
 def command_offers(line: str, cursor: int, known: Known) -> list[Completion]:
@@ -43,7 +46,7 @@ def command_offers(line: str, cursor: int, known: Known) -> list[Completion]:
     start = len(before) - len(stripped)
     if " " not in stripped:
         end = _end_of_word(line, cursor)
-        return [Completion(start, end, text, hint) for text, hint in _commands(stripped, known.aliases)]
+        return [Completion(start, end, text, hint) for text, hint in _commands(stripped, known)]
     word, _ = split(line)
     command = BY_NAME.get(split(known.aliases[word])[0] if word in known.aliases else word.lower())
     if command is None:
@@ -52,13 +55,14 @@ def command_offers(line: str, cursor: int, known: Known) -> list[Completion]:
     return _arguments(command.argument, line, begin, cursor, known)
 
 
-def _commands(typed: str, aliases: Mapping[str, str]) -> list[tuple[str, str]]:
+def _commands(typed: str, known: Known) -> list[tuple[str, str]]:
     """Names that begin with what is typed. The short ones are known to who types them."""
     rows = [
         (command.name + (" " if command.argument != "none" else ""), f"{command.shape:<11} {command.help}", command.others)
         for command in COMMANDS
+        if known.acts or command.name not in ACTING
     ]
-    rows += [(name, f"= {text}", ()) for name, text in aliases.items()]
+    rows += [(name, f"= {text}", ()) for name, text in known.aliases.items()]
     folded = typed.lower()
     begins = [(text, hint) for text, hint, _ in rows if text.startswith(folded)]
     others = [
@@ -80,6 +84,16 @@ def _arguments(kind: Argument, line: str, begin: int, cursor: int, known: Known)
             found = _words(rest, at, ((name, "") for name in known.themes()))
         case "link":
             found = _words(rest, at, LINKS.items())
+        case "module" | "level" if " " not in rest[:at].lstrip():
+            choices = known.devices().get("module", ()) if kind == "module" else LEVELS
+            found = [
+                *_words(rest, at, ((f"{name} ", "") for name in choices)),
+                *device_filter_offers(rest, at, known.devices),
+            ]
+        case "module" | "level":
+            size = len(rest) - len(rest.lstrip().partition(" ")[2])
+            offers = device_filter_offers(rest[size:], max(0, at - size), known.devices)
+            found = [replace(offer, start=offer.start + size, end=offer.end + size) for offer in offers]
         case "none" | "text":
             found = []
     return [replace(offer, start=offer.start + begin, end=offer.end + begin) for offer in found]

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import locale
 import os
 import shlex
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetview.configfile import ConfigError, nearest
 from fleetview.tui.commands import alias_problems
+from fleetview.who import operator, user
 
 if TYPE_CHECKING:
     from fleetview.config import Context
+    from fleetview.feeds.commands import Bundle
+    from fleetview.feeds.rollouts import RolloutDesk
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
     from fleetview.tui.alert_desk import AlertSetup
+    from fleetview.tui.command_desk import CommandSetup, Sender
     from fleetview.tui.metrics import Monitoring, Source
+    from fleetview.tui.rollouts import RolloutSetup
 
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
 
@@ -92,12 +97,53 @@ def _alert_setup(context: Context) -> AlertSetup:
     options = "" if context.name is None else f" --context {shlex.quote(context.name)}"
     if context.name is None and context.alertmanager_access is not None:
         options = f" --alertmanager {shlex.quote(context.alertmanager_access.url)}"
-    try:
-        author = getpass.getuser()
-    except (OSError, KeyError):  # nobody is logged in, as in a container
-        author = ""
     asked = context.prometheus_access is not None or context.alertmanager_access is not None
-    return AlertSetup(feed if asked else None, read_only, author, options)
+    return AlertSetup(feed if asked else None, read_only, user(), options)
+
+
+def _command_setup(context: Context, feed: FleetFeed) -> CommandSetup:
+    from fleetview.tui.command_desk import CommandSetup  # noqa: PLC0415
+
+    if context.read_only:
+        why = f"{context.title} is read-only ({context.origins['read_only']}): nothing is asked of devices from here"
+        return CommandSetup(refused=why)
+    from fleetview import paths  # noqa: PLC0415
+
+    def connect(on_problem: Callable[[str], object], on_bundle: Callable[[Bundle], object]) -> Sender:
+        from fleetview.audit import Audit  # noqa: PLC0415
+        from fleetview.feeds.commands import CommandSender  # noqa: PLC0415
+        from fleetview_agent.wire import Topics  # noqa: PLC0415
+
+        audit = Audit(paths.state_dir(), f"{context.title} ({context.broker.endpoint})")
+        sender = CommandSender(
+            feed, Topics(context.root), by=operator(), audit=audit, on_problem=on_problem, on_bundle=on_bundle
+        )
+        feed.on_applied = sender.received
+        return sender
+
+    def keep(bundle: Bundle) -> Path:
+        from fleetview.feeds.bundles import keep_bundle  # noqa: PLC0415
+
+        return keep_bundle(paths.state_dir() / "diagnostics", bundle)
+
+    return CommandSetup(connect, keep, options=_options(context))
+
+
+def _options(context: Context) -> str:
+    """What the command line needs to mean the same fleet."""
+    # The demo's context has a name, but stands in no file.
+    named = context.name is not None and bool(context.origins)
+    return f" --context {shlex.quote(str(context.name))}" if named else f" --broker {shlex.quote(str(context.broker))}"
+
+
+def _rollout_setup(context: Context, feed: FleetFeed, desk: RolloutDesk) -> RolloutSetup:
+    from fleetview.tui.rollouts import RolloutSetup  # noqa: PLC0415
+
+    if context.read_only:
+        why = f"{context.title} is read-only ({context.origins['read_only']}): rollouts are not steered from here"
+        return RolloutSetup(desk, why)
+    desk.connection = feed.connection
+    return RolloutSetup(desk, options=_options(context))
 
 
 def _monitoring(context: Context) -> Monitoring:
@@ -122,10 +168,12 @@ def run_dashboard(context: Context) -> int:
     from fleetview import paths  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.core.logbook import Logbook  # noqa: PLC0415
+    from fleetview.feeds.rollouts import RolloutDesk  # noqa: PLC0415
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
     from fleetview.remembered import Remembered  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
+    from fleetview_agent.wire import Topics  # noqa: PLC0415
 
     problems = [f"{display.file}: {problem}" for problem in alias_problems(display.aliases)]
     if display.theme is not None and display.theme not in BUILTIN_THEMES:
@@ -151,6 +199,13 @@ def run_dashboard(context: Context) -> int:
         alerts=_alert_setup(context),
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
     )
-    setup = replace(setup, monitoring=_monitoring(context))
-    app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
+    rollouts = RolloutDesk(Topics(context.root), operator())
+    feed = FleetFeed(context, fleet, on_fleet=rollouts.received)
+    setup = replace(
+        setup,
+        monitoring=_monitoring(context),
+        commands=_command_setup(context, feed),
+        rollouts=_rollout_setup(context, feed, rollouts),
+    )
+    app = FleetApp(fleet, DashboardFeed(feed), setup)
     return app.run(mouse=not display.no_mouse) or app.return_code or 0

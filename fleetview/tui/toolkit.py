@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import textual.screen
 from textual import constants
 from textual.driver import Driver
 from textual.keys import REPLACED_KEYS, Keys, _character_to_key, key_to_character
 from textual.screen import Screen
+from textual.scrollbar import ScrollBarRender
 
 MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "hyper", "meta"})
 KEY_NAMES = frozenset(key.value for key in Keys if not key.value.startswith("<")) | {"space", "comma"}
@@ -21,6 +22,13 @@ class Written:
     """What went to the terminal."""
 
     bytes: int = 0
+
+
+class PlainScrollBar(ScrollBarRender):
+    """Without the block characters that a plain terminal lacks."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * len(ScrollBarRender.HORIZONTAL_BARS)
 
 
 def counting(driver: type[Driver], written: Written) -> type[Driver]:

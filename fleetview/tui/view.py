@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from textual.screen import Screen
 from textual.widgets import Input
 
+from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.tui.widgets.bars import KeyLine
 from fleetview_agent.wire import Address
@@ -20,8 +21,13 @@ OPENS_INPUT = True
 """Bindings that open a line to type in are looked up with priority: the app does that itself, before it gives the next key
 to whatever has the focus then. Else the letters of who types fast, or pastes, are taken for keys of the list."""
 _OPENING = frozenset({"filter", "jump", "find", "time", "export", "ask"})
+_ACTS = frozenset({"order", "order_for", "orders"})
+"""What is asked of devices: where only reading is allowed, there are no such keys."""
 
-Place = tuple[Literal["fleet", "device", "logs", "alerts", "charts", "metrics"], Address | None]
+Place = tuple[
+    Literal["fleet", "device", "logs", "alerts", "charts", "metrics", "commands", "rollouts", "rollout"],
+    Address | tuple[str, str] | None,
+]
 
 
 def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:
@@ -43,7 +49,13 @@ class View(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in _OPENING and isinstance(self.focused, Input):
             return False  # it is typed there
+        if action in _ACTS and not self.app.orders.allowed:
+            return False
         return super().check_action(action, parameters)
+
+    def meant(self) -> tuple[list[Device], str | None]:
+        """The devices that a command without a filter is for, and the filter that means just these, if there is one."""
+        return [], None
 
     @property
     def place(self) -> Place:

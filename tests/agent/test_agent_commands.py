@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.agents import agent_process, watching
+from support.operators import command, commanded, results, send
 from support.wait import until
 
 from fleetview_agent.commands import Answer, judge
@@ -23,14 +23,8 @@ if TYPE_CHECKING:
     from support.agents import Watch
     from support.broker import Broker
 
-ADDRESS = "fleet/v1/default/default/gw-1"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SLEEPER = {"command": ["sleep", "1000"]}
-
-
-def command(verb: str, *, in_s: float = 60, **args: Any) -> bytes:
-    expires_at = (datetime.now(UTC) + timedelta(seconds=in_s)).isoformat()
-    return json.dumps({"v": 1, "verb": verb, "args": args, "expires_at": expires_at, "by": "ana@laptop"}).encode()
 
 
 @pytest.mark.parametrize(
@@ -57,29 +51,8 @@ def test_a_hostile_command_is_answered_and_never_done(payload: bytes) -> None:
         assert encode(CommandResult(status=found.status, message=found.words, at=NOW))
 
 
-def no_verb(args: object) -> AsyncIterator[Answer]:
+def no_verb(args: object, command_id: str) -> AsyncIterator[Answer]:
     raise AssertionError(args)
-
-
-def results(watch: Watch, command_id: str) -> list[tuple[str, str]]:
-    return [
-        (body["status"], body["message"])
-        for topic, payload, _ in watch.messages
-        if topic == f"{ADDRESS}/command/{command_id}/result"
-        for body in [json.loads(payload)]
-    ]
-
-
-@asynccontextmanager
-async def commanded(tmp_path: Path, broker: Broker, **keys: object) -> AsyncIterator[Watch]:
-    async with watching(broker.url) as watch:
-        with agent_process(tmp_path, broker_url=broker.url, heartbeat_interval=3600, **keys):
-            await until(lambda: watch.heartbeats)
-            yield watch
-
-
-async def send(watch: Watch, command_id: str, payload: bytes, *, retain: bool = False) -> None:
-    await watch.session.publish(f"{ADDRESS}/command/{command_id}", payload, qos=1, retain=retain)
 
 
 async def test_ping_and_what_cannot_be_done(tmp_path: Path, broker: Broker) -> None:
@@ -90,7 +63,10 @@ async def test_ping_and_what_cannot_be_done(tmp_path: Path, broker: Broker) -> N
         await send(watch, "d", b"nonsense")
         await until(lambda: all(results(watch, name) for name in "abcd"))
         assert [results(watch, name)[0][0] for name in "abcd"] == ["succeeded", "expired", "unknown_verb", "failed"]
-        assert results(watch, "c")[0][1] == "this agent does not know 'reboot'; it knows ping, restart_module"
+        assert (
+            results(watch, "c")[0][1]
+            == "this agent does not know 'reboot'; it knows ping, restart_module, set_log_level, diagnostics"
+        )
 
 
 async def test_a_command_that_comes_twice_is_done_once_and_answered_twice(tmp_path: Path, broker: Broker) -> None:

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from textual.pilot import Pilot
 
 from fleetview.config import Link
 from fleetview.core.alertbook import AlertBook
+from fleetview.core.commandbook import CommandBook, Order
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.received import Received
 from fleetview.core.silences import Matcher, Silence
 from fleetview.feeds.alertwatch import Affected
+from fleetview.feeds.commands import Bundle
 from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
 from fleetview.tui.alert_desk import AlertSetup
 from fleetview.tui.app import FleetApp, Setup
 from fleetview.tui.bindings import keymap
+from fleetview.tui.command_desk import CommandSetup
 from fleetview.tui.fleet_rows import Now
 from fleetview.tui.glyphs import UNICODE, Glyphs
 from fleetview.tui.metrics import Monitoring
-from fleetview_agent.wire import Address, Channel, Message, WireError, decode, format_time
+from fleetview.tui.rollouts import RolloutSetup
+from fleetview_agent.wire import Address, Channel, CommandResult, Message, WireError, decode, format_time
+from fleetview_agent.wire.bundles import Pieces
+from fleetview_agent.wire.messages import CommandStatus
 
 STARTED = Now(mono_s=50_000.0, unix_s=datetime(2026, 11, 22, 10, 30, tzinfo=UTC).timestamp())
 INTERVAL_S = 10
@@ -172,6 +178,58 @@ class FakeAlerts:
         self.closed = True
 
 
+@dataclass
+class FakeSender:
+    """Devices that are asked, and answer when a test says so."""
+
+    told: Told
+    book: CommandBook = field(default_factory=CommandBook)
+    on_problem: Callable[[str], object] = lambda _: None
+    on_bundle: Callable[[Bundle], object] = lambda _: None
+    closed: bool = False
+    pieces: dict[Address, Pieces] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def connect(self, on_problem: Callable[[str], object], on_bundle: Callable[[Bundle], object]) -> FakeSender:
+        self.on_problem, self.on_bundle = on_problem, on_bundle
+        return self
+
+    async def order(
+        self, verb: str, args: Mapping[str, Any], addresses: Iterable[Address], *, reason: str, expires_s: float
+    ) -> Order:
+        now, number = self.told.now, len(self.book.orders) + self.book.forgotten + 1
+        order = self.book.begin(
+            f"c{number}", verb, args, addresses, by="ana@laptop", reason=reason, expires_s=expires_s, unix_s=now.unix_s
+        )
+        for each in order.requests:
+            self.book.sent(order, each, now.mono_s, now.unix_s, "S1")
+        return order
+
+    def answer(self, device: str, status: CommandStatus, message: str = "", site: str = "plant-1") -> None:
+        """To the last order."""
+        result = CommandResult(status=status, message=message)
+        assert self.book.take(address(device, site), list(self.book.orders)[-1], result, self.told.now.mono_s)
+        self._news.set()
+
+    def advance(self) -> None:
+        self.book.advance(self.told.now.mono_s)
+        self._news.set()
+
+    async def run(self) -> NoReturn:
+        while True:
+            await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def news(self, within_s: float) -> None:
+        await self._news.wait()
+        self._news.clear()
+
+    def pieces_of(self, order: Order, address: Address) -> Pieces | None:
+        return self.pieces.get(address)
+
+
 class Stage:
     """The app under a pilot."""
 
@@ -235,6 +293,8 @@ async def dashboard(
     remembered: Remembered | None = None,
     alerts: AlertSetup | None = None,
     monitoring: Monitoring | None = None,
+    rollouts: RolloutSetup | None = None,
+    commands: CommandSetup | None = None,
 ) -> AsyncIterator[Stage]:
     """The dashboard, drawn once, with its own ticks off: time passes when a test says so."""
     feed = FakeFeed(state or Up(told.now.mono_s - 65, "5"))
@@ -249,6 +309,8 @@ async def dashboard(
         alerts=alerts or AlertSetup(),
         remembered=remembered or Remembered(),
         monitoring=monitoring or Monitoring(),
+        rollouts=rollouts or RolloutSetup(),
+        commands=commands or CommandSetup(),
     )
     app = FleetApp(told.fleet, feed, setup, clock=lambda: told.now)
     async with app.run_test(size=size, notifications=True) as pilot:

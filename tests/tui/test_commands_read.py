@@ -58,7 +58,7 @@ def test_nothing_typed(line: str) -> None:
         ("devcies", "unknown command 'devcies'; did you mean 'devices'?"),
         (
             "zzzzz",
-            "unknown command 'zzzzz'; known: devices, device, logs, alerts, metrics, keys, theme, link, bytes, reconnect, quit, crit, lg",
+            "unknown command 'zzzzz'; known: devices, device, logs, alerts, metrics, rollouts, ping, restart, loglevel, diagnostics, commands, keys, theme, link, bytes, reconnect, quit, crit, lg",
         ),
         ("device", "device NAME: NAME is missing"),
         ("theme ", "theme NAME: NAME is missing"),

@@ -24,16 +24,17 @@ _GZIP = b"\x1f\x8b"
 _SHOWN = 80
 
 
-def _inflate(payload: bytes) -> bytes:
+def inflate(payload: bytes, most_bytes: int = MAX_INFLATED_BYTES) -> bytes:
+    """What a gzip holds. Raises WireError when that is more than `most_bytes`, or the gzip is broken."""
     # By hand and in bounded steps: gzip.decompress would make 200 MB of 256 KiB before anybody could look at the size.
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        data = inflater.decompress(payload, MAX_INFLATED_BYTES + 1)
+        data = inflater.decompress(payload, most_bytes + 1)
     except zlib.error as err:
         msg = f"broken gzip: {err}"
         raise WireError(msg) from None
-    if len(data) > MAX_INFLATED_BYTES:
-        msg = f"more than {MAX_INFLATED_BYTES} bytes uncompressed"
+    if len(data) > most_bytes:
+        msg = f"more than {most_bytes} bytes uncompressed"
         raise WireError(msg)
     if not inflater.eof:
         msg = "broken gzip: cut off"
@@ -49,7 +50,7 @@ def uncompressed(payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD_BYTES:
         msg = f"{len(payload)} bytes, {MAX_PAYLOAD_BYTES} are allowed"
         raise WireError(msg)
-    return _inflate(payload) if payload[:2] == _GZIP else payload
+    return inflate(payload) if payload[:2] == _GZIP else payload
 
 
 def _in_words(err: ValidationError) -> str:

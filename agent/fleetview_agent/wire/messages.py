@@ -363,7 +363,8 @@ class RolloutCommand(Message):
     channel = Channel.ROLLOUT_COMMAND
     model_config = ConfigDict(extra="allow")
 
-    verb: RolloutVerb
+    verb: RolloutVerb | Literal["start", "watch"]
+    """The contract's six steer a rollout; `start` brings the plan of a new one, and `watch` says that somebody looks."""
 
 
 MODELS: dict[Channel, type[Message]] = {

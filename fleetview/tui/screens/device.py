@@ -50,9 +50,21 @@ class DeviceScreen(View):
         Binding("l", "logs", "logs", id="device.logs", tooltip="The logs of this device"),
         Binding("a", "alerts", "alerts", id="device.alerts", tooltip="The alerts of this device"),
         Binding("m", "metrics", "metrics", id="device.metrics", tooltip="Charts of this device, from minutes to weeks"),
+        Binding("c,x", "order", "ask", id="device.order", tooltip="Ask it: ping, restart, log level, diagnostics"),
+        Binding("p", "order_for('ping')", "ping", show=False, id="device.ping", tooltip="Is the agent there"),
+        Binding("R", "order_for('restart_module')", "restart", id="device.restart", tooltip="Restart one of its modules"),
+        Binding(
+            "v", "order_for('set_log_level')", "log level", show=False, id="device.log_level",
+            tooltip="Another log level of the agent, for a while",
+        ),
+        Binding(
+            "D", "order_for('diagnostics')", "diagnostics", show=False, id="device.diagnostics",
+            tooltip="Have it send configuration, modules, vitals, logs and checks",
+        ),
+        Binding("C", "orders", "commands", show=False, id="device.orders", tooltip="What was asked, and what came of it"),
         Binding("y", "copy(False)", "copy", id="device.copy", tooltip="Copy the device's row"),
         Binding("Y", "copy(True)", "copy JSON", id="device.copy_json", tooltip="Copy the device as JSON"),
-    ]
+    ]  # fmt: skip
 
     def __init__(self, device: Device) -> None:
         super().__init__()
@@ -106,6 +118,18 @@ class DeviceScreen(View):
         from fleetview.tui.screens.charts import open_charts  # noqa: PLC0415  # imported when first shown
 
         open_charts(self.app, self._device)
+
+    def meant(self) -> tuple[list[Device], str | None]:
+        return [self._device], None
+
+    def action_order(self) -> None:
+        self.app.orders.ask_verb([self._device])
+
+    def action_order_for(self, verb: str) -> None:
+        self.app.orders.ask(verb, [self._device])
+
+    def action_orders(self) -> None:
+        self.app.orders.open()
 
     def action_copy(self, as_json: bool) -> None:  # noqa: FBT001  # a binding's parameter
         self.app.copy_device(self._device, as_json=as_json)

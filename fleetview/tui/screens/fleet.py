@@ -52,6 +52,8 @@ class FleetScreen(View):
         Binding("o", "overview", "overview", id="fleet.overview", tooltip="To the figures above; each becomes a filter"),
         Binding("L", "all_logs", "all logs", id="fleet.all_logs", tooltip="The logs of the whole fleet"),
         Binding("M", "metrics", "metrics", id="fleet.metrics", tooltip="The metrics of the fleet, from Prometheus"),
+        Binding("x", "order", "ask", id="fleet.order", tooltip="Ask the selection, or what the cursor is on, for something"),
+        Binding("C", "orders", "commands", show=False, id="fleet.orders", tooltip="What was asked, and what came of it"),
         Binding("y", "copy(False)", "copy", id="fleet.copy", tooltip="Copy the row, or the rows that are selected"),
         Binding("Y", "copy(True)", "copy JSON", show=False, id="fleet.copy_json", tooltip="Copy the same as JSON"),
         Binding("S", "reverse", "turn round", show=False, id="fleet.reverse", tooltip="Turn the order round"),
@@ -301,6 +303,20 @@ class FleetScreen(View):
 
     def action_all_logs(self) -> None:
         self.app.open_logs(None)
+
+    def meant(self) -> tuple[list[Device], str | None]:
+        devices = self.table.chosen()
+        text = self.query_one(FilterLine).text.strip()
+        shown = self.table.arrangement
+        whole = bool(text) and not shown.wish.faults_only and set(devices) == set(shown.devices())
+        return devices, text if whole and not self.query_one(FilterLine).is_wrong else None
+
+    def action_order(self) -> None:
+        devices, text = self.meant()
+        self.app.orders.ask_verb(devices, text)
+
+    def action_orders(self) -> None:
+        self.app.orders.open()
 
     def action_copy(self, as_json: bool) -> None:  # noqa: FBT001  # a binding's parameter
         row = self.table.selected

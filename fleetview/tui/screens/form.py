@@ -70,8 +70,8 @@ class _Said(Lines):
         return found[:_MOST_LINES]
 
 
-class FormScreen(ModalScreen[None]):
-    """Asks, says the consequence and the command that does the same, and does it."""
+class FormScreen(ModalScreen[bool]):
+    """Asks, says the consequence and the command that does the same, and does it. Comes back with whether it was done."""
 
     app: FleetApp
 
@@ -95,13 +95,21 @@ class FormScreen(ModalScreen[None]):
         fields: Sequence[Field],
         plan: Callable[[Mapping[str, str]], Awaitable[Plan]],
         first: str | None = None,
+        *,
+        carry_out: Callable[[Plan], Awaitable[object]] | None = None,
+        at_once: bool = False,
     ) -> None:
+        """`carry_out` does a plan, in place of the desk of alerts. With `at_once` the consequence is said unasked."""
         super().__init__()
         self._title = title
         self._fields = fields
         self._make_plan = plan
         self._first = first
+        self._carry_out = carry_out
+        self._at_once = at_once
         self._plan: Plan | None = None
+        self._planned: dict[str, str] = {}
+        """What was typed when it was made."""
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -123,7 +131,7 @@ class FormScreen(ModalScreen[None]):
         first = self._first or (self._fields[0].name if self._fields else None)
         if first is not None:
             self.query_one(f"#form-{first}", Input).focus()
-        else:
+        if first is None or self._at_once:
             self.action_go()  # nothing to type: what it would do is said at once
         self.call_after_refresh(self._title_line)
 
@@ -141,13 +149,17 @@ class FormScreen(ModalScreen[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._plan is not None:  # what was said is not what would be done any more
+        if self._plan is not None and self._values() != self._planned:
+            # What was said is not what would be done any more.
             self._plan = None
             self._say()
             self._title_line()
 
+    def _values(self) -> dict[str, str]:
+        return {field.name: self.query_one(f"#form-{field.name}", Input).value for field in self._fields}
+
     def action_leave(self) -> None:
-        self.dismiss()
+        self.dismiss(False)
 
     def action_go(self) -> None:
         if not self._busy:
@@ -158,17 +170,16 @@ class FormScreen(ModalScreen[None]):
         try:
             if self._plan is None:
                 self._say(_Text("asking ...", "dim"))
-                values = {field.name: self.query_one(f"#form-{field.name}", Input).value for field in self._fields}
+                values = self._values()
                 plan = await self._make_plan(values)
-                now = {field.name: self.query_one(f"#form-{field.name}", Input).value for field in self._fields}
-                if now == values:  # else somebody typed on meanwhile
-                    self._plan = plan
+                if self._values() == values:  # else somebody typed on meanwhile
+                    self._plan, self._planned = plan, values
                     self._say(_Text(plan.consequence, "degraded"), _Text(plan.command, "dim", indent=4))
                 else:
                     self._say()
             else:
-                await asyncio.shield(self.app.desk.carry_out(self._plan))
-                self.dismiss()
+                await asyncio.shield((self._carry_out or self.app.desk.carry_out)(self._plan))
+                self.dismiss(True)
                 return
         except Exception as err:  # noqa: BLE001  # what a feed or a parser says; it is shown, and nothing was done
             self._say(_Text(str(err), "error"))

@@ -189,6 +189,11 @@ class FleetTable(LineList):
         self.selection = self.selection - shown if shown <= self.selection else self.selection | shown
         self.repaint()
 
+    def chosen(self) -> list[Device]:
+        """The devices that are selected, or those that the cursor is on: one, or all of a group or an outage."""
+        found = self.selection or (set(self._devices_of(self.selected)) if self.selected is not None else set())
+        return sorted(found, key=lambda device: device.address)
+
     def select_none(self) -> None:
         """Nothing is selected any more."""
         self.selection = set()

@@ -1,0 +1,221 @@
+"""A controller on a real broker: a rollout to its end, a bad one taken back, two controllers, crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import asynccontextmanager, suppress
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.followers import TENANT, Follower, Followers, fleet_of, following
+from support.wait import until
+
+from fleetview.config import Context
+from fleetview.control.controller import ControllerRun
+from fleetview.control.journal import Journal
+from fleetview.core.rollout.commands import Order, Start, order_message, start_message
+from fleetview.core.rollout.plan import Plan
+from fleetview.core.rollout.planfile import validate_plan
+from fleetview.core.rollout.snapshot import PublicRollout, read_snapshot
+from fleetview_agent.mqtt import BrokerUrl, open_session
+from fleetview_agent.wire import Channel, Controller, FleetTopic, RolloutSnapshot, Topics, decode, encode, new_session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from support.broker import Broker
+
+    from fleetview_agent.mqtt import Session
+
+NAME = "app-1.5.0"
+QUICK: dict[str, Any] = {
+    "name": NAME,
+    "tenant": TENANT,
+    "target": {"release": {"version": "1.5.0"}},
+    "select": "site:*",
+    "waves": [1, "50%", "100%"],
+    "every": "1s",
+    "gates": [],
+    "evidence": {"bake": "1s", "converged": 1, "passes": 1, "events": 1, "scrape": "5s"},
+}
+
+
+def plan_of(**fields: Any) -> Plan:
+    return validate_plan(QUICK | fields)
+
+
+class Desk:
+    """An operator's view: the public snapshots, and orders."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.rollouts: dict[str, PublicRollout] = {}
+        self.leaders: list[Controller] = []
+        self.seen: list[str] = []
+
+    def received(self, topic: str | bytes, payload: bytes, _retained: bool) -> None:
+        found = Topics().parse(str(topic))
+        assert isinstance(found, FleetTopic)
+        body = decode(found.channel, payload) if payload else None
+        if isinstance(body, Controller):
+            self.leaders.append(body)
+        elif isinstance(body, RolloutSnapshot):
+            public = read_snapshot(body)
+            self.rollouts[public.id] = public
+            self.seen.append(public.status.value)
+
+    @property
+    def status(self) -> str:
+        return self.rollouts[NAME].status.value if NAME in self.rollouts else ""
+
+    async def start(self, plan: Plan, by: str = "ana") -> str:
+        start = Start(new_session(time()), by, "", time() + 60, plan)
+        await self._session.publish(Topics().rollout_command(TENANT, plan.name), encode(start_message(start)))
+        return start.id
+
+    async def order(self, verb: Any, by: str = "ana", **fields: Any) -> None:
+        order = Order(new_session(time()), verb, by, fields.pop("reason", ""), time() + 60, **fields)
+        await self._session.publish(Topics().rollout_command(TENANT, NAME), encode(order_message(order)))
+
+
+@asynccontextmanager
+async def desk_of(broker: Broker) -> AsyncIterator[Desk]:
+    desks: list[Desk] = []
+    async with open_session(
+        BrokerUrl.parse(broker.url),
+        client_id="desk",
+        on_message=lambda *given: desks[0].received(*given),  # noqa: PLW0108
+    ) as session:
+        desks.append(Desk(session))
+        topics = Topics()
+        await session.subscribe([(topics.filter(channel, TENANT), 1) for channel in (Channel.CONTROLLER, Channel.ROLLOUT)])
+        yield desks[0]
+
+
+@asynccontextmanager
+async def controlling(broker: Broker, path: Path, **options: Any) -> AsyncIterator[ControllerRun]:
+    context = Context(name="plant", broker=BrokerUrl.parse(broker.url), tls=None)
+    journal = Journal(path)
+    run = ControllerRun(context, TENANT, journal, **options)
+    task = asyncio.create_task(run.run())
+    try:
+        yield run
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+        journal.close()
+
+
+def runs(followers: Followers, version: str) -> list[Follower]:
+    return [device for device in followers.devices.values() if device.release == version]
+
+
+async def test_a_good_release_reaches_every_device_wave_by_wave(broker: Broker, tmp_path: Path) -> None:
+    async with (
+        following(broker.url, fleet_of(6)) as followers,
+        desk_of(broker) as desk,
+        controlling(broker, tmp_path / "j.db") as run,
+    ):
+        await until(lambda: desk.leaders)
+        await desk.start(plan_of())
+        await until(lambda: desk.status == "succeeded", within_s=60)
+        assert len(runs(followers, "1.5.0")) == 6
+        assert all(len(device.offers) == 1 for device in followers.devices.values()), "nothing is offered twice"
+        public = desk.rollouts[NAME]
+        assert [wave.up_to for wave in public.waves] == [1, 3, 6]
+        assert run._journal.waiting(10) == []
+        assert [each.what for each in run._journal.records(NAME) if each.kind == "wave"][:2] == [
+            "wave 1 of 3 began", "wave 1 of 3 ended",
+        ]  # fmt: skip
+
+
+async def test_a_bad_release_stops_in_its_first_wave_and_is_taken_back(broker: Broker, tmp_path: Path) -> None:
+    devices = fleet_of(12, errors_of={"1.5.0": 0.2, "1.4.2": 0.0})
+    gates = [{"name": "error-rate", "measure": "error_rate", "max": "1%", "interval": "5s"}]
+    evidence = QUICK["evidence"] | {"bake": "2s"}
+    async with (
+        following(broker.url, devices) as followers,
+        desk_of(broker) as desk,
+        controlling(broker, tmp_path / "j.db"),
+    ):
+        await until(lambda: desk.leaders)
+        await desk.start(plan_of(gates=gates, evidence=evidence, waves=[1, "100%"]))
+        await until(lambda: desk.status == "rolled_back", within_s=90)
+        assert len(runs(followers, "1.4.2")) == 12
+        assert sum(bool(device.offers) for device in followers.devices.values()) == 1
+        assert {gate.name: gate.verdict for gate in desk.rollouts[NAME].gates}["error-rate"] == "fail"
+
+
+async def test_devices_that_take_it_back_by_themselves_stop_it(broker: Broker, tmp_path: Path) -> None:
+    async with (
+        following(broker.url, fleet_of(4, fails="module app never became healthy")) as followers,
+        desk_of(broker) as desk,
+        controlling(broker, tmp_path / "j.db"),
+    ):
+        await until(lambda: desk.leaders)
+        await desk.start(plan_of(devices_on_fail="pause"))
+        await until(lambda: desk.status == "paused", within_s=60)
+        assert sum(bool(device.offers) for device in followers.devices.values()) == 1
+        (pause,) = desk.rollouts[NAME].pauses
+        assert pause.reason == "gate_failed"
+        await desk.order("abort", revision=None)
+        await until(lambda: desk.status == "aborted", within_s=30)
+
+
+async def test_a_rollout_may_not_have_the_devices_of_another(broker: Broker, tmp_path: Path) -> None:
+    async with following(broker.url, fleet_of(2)), desk_of(broker) as desk, controlling(broker, tmp_path / "j.db"):
+        await until(lambda: desk.leaders)
+        await desk.start(plan_of(waves=[{"to": 1, "hold": "step"}, "100%"]))
+        await until(lambda: desk.status in {"running", "paused"}, within_s=30)
+        await desk.start(plan_of(name="second"))
+        await until(lambda: "second" in desk.rollouts and desk.rollouts["second"].status.value == "aborted", within_s=30)
+        assert f"2 devices of it belong to rollout {NAME}" in desk.rollouts["second"].text
+        again = await desk.start(plan_of())
+        await until(lambda: any(each.order == again for each in desk.rollouts[NAME].answers), within_s=30)
+        assert not desk.rollouts[NAME].answers[-1].taken
+        await desk.start(plan_of(name="third", supersedes=[NAME]))
+        await until(lambda: desk.status == "superseded", within_s=30)
+
+
+async def test_a_second_controller_stands_by_and_takes_over_when_it_is_told_to(broker: Broker, tmp_path: Path) -> None:
+    told: list[str] = []
+    async with desk_of(broker) as desk, controlling(broker, tmp_path / "one.db") as first:
+        await until(lambda: desk.leaders)
+        async with controlling(broker, tmp_path / "two.db", tell=told.append) as second:
+            await until(lambda: any("standing by" in words for words in told))
+            assert (first.leadership.role, second.leadership.role) == ("leading", "standing_by")
+        async with controlling(broker, tmp_path / "two.db", insists=True) as third:
+            await until(lambda: (first.leadership.role, third.leadership.role) == ("standing_by", "leading"))
+            assert third.leadership.epoch == 2
+
+
+@pytest.mark.timeout(300)
+async def test_killed_twenty_times_it_ends_the_same_and_offers_nothing_twice(broker: Broker, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fleetview", "control", "--broker", broker.url, "--tenant", TENANT]
+    command += ["--journal", str(tmp_path / "j.db")]
+    async with following(broker.url, fleet_of(8)) as followers, desk_of(broker) as desk:
+        process = await asyncio.create_subprocess_exec(*command)
+        await until(lambda: desk.leaders, within_s=30)
+        await desk.start(plan_of(waves=[1, "50%", "100%"], evidence=QUICK["evidence"] | {"bake": "0.2s"}))
+        await until(lambda: desk.status != "", within_s=30)
+        for kill in range(20):
+            seen = len(desk.seen)
+            # At another step each time: after so many more snapshots than before.
+            await until(lambda: len(desk.seen) > seen + kill % 3 or desk.status == "succeeded", within_s=60)  # noqa: B023
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            process = await asyncio.create_subprocess_exec(*command)
+        try:
+            await until(lambda: desk.status == "succeeded", within_s=120)
+        finally:
+            process.terminate()
+            await process.wait()
+        assert len(runs(followers, "1.5.0")) == 8
+        assert all(len(set(device.offers)) == 1 for device in followers.devices.values())
+        gens = {address: {gen for gen, _ in device.offers} for address, device in followers.devices.items()}
+        assert all(len(found) == 1 for found in gens.values()), gens
