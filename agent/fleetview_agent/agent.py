@@ -24,7 +24,7 @@ from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.mqtt import Session
-from fleetview_agent.reported import ReportedState, publish
+from fleetview_agent.reported import NoUpdater, ReportedState, publish
 from fleetview_agent.ship import NotifyingIntake, Shipper
 from fleetview_agent.spool import MemorySpool, Spool
 from fleetview_agent.store import Status, Store, boot_id
@@ -166,7 +166,7 @@ class Agent:
             _log.warning(words, extra={"modules": built_in})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
-        self._twin.attach(Host(self._apply, self._sample, self.reported))
+        self._twin.attach(Host(self._apply, self._sample, self.reported, NoUpdater(self.reported)))
 
     async def _stop(self, link: asyncio.Task[None], reason: str) -> None:
         _log.info("agent is stopping", extra={"reason": reason})
