@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleetview_agent.config import CHANGEABLE, KEYS
 from fleetview_agent.configload import ConfigError, Source
-from fleetview_agent.masking import MASK, is_secret, masked
+from fleetview_agent.masking import MASK, is_secret, masked, masked_config
 from fleetview_agent.overlay import merged
 
 if TYPE_CHECKING:
@@ -158,6 +158,13 @@ def test_what_is_secret_is_masked_wherever_it_stands() -> None:
     assert found["modules"]["m"]["command"] == [
         "run", "--token", MASK, f"--password={MASK}", "-v", f"SECRET={MASK}", f"http://u:{MASK}@host/"
     ]  # fmt: skip
+
+
+def test_a_whole_configuration_is_masked(tmp_path: Path) -> None:
+    found = masked_config(laid_over(tmp_path, {"labels": {"api_token": "hush"}}).config)
+    assert found["labels"] == {"ring": "canary", "region": "eu", "api_token": MASK}
+    assert found["modules"]["db"]["env"] == {"PORT": MASK}
+    assert found["agent_id"] == "gw-1"
 
 
 def test_what_is_wrong_with_a_secret_is_said_without_it(tmp_path: Path) -> None:
