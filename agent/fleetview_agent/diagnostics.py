@@ -19,10 +19,11 @@ from fleetview_agent import __version__, journal
 from fleetview_agent.check import answers
 from fleetview_agent.commands import Answer
 from fleetview_agent.config import AgentConfig
+from fleetview_agent.durable import write_atomically
 from fleetview_agent.masking import masked_config
 from fleetview_agent.recent import Recent
 from fleetview_agent.spool import Record, Spool
-from fleetview_agent.store import Store, write_atomically
+from fleetview_agent.store import Store
 from fleetview_agent.wire import Heartbeat, HostInfo, format_time
 from fleetview_agent.wire.bundles import MAX_BUNDLE_BYTES, MAX_PACKED_BYTES, cut_bundle, pack_bundle
 
@@ -40,7 +41,8 @@ _STUCK_S = 5.0
 class Sources:
     """What a bundle is made of, each asked when one is made."""
 
-    config: AgentConfig
+    config: Callable[[], AgentConfig]
+    """The one that it runs with now."""
     host: Callable[[], HostInfo]
     heartbeat: Callable[[], Heartbeat]
     recent: Recent
@@ -64,7 +66,7 @@ class Diagnostics:
         self._busy = True
         try:
             yield Answer("accepted", "gathering: configuration, modules, vitals, logs, checks")
-            checks = await _in_a_thread(lambda: checked(self._sources.config))
+            checks = await _in_a_thread(lambda: checked(self._sources.config()))
             packed = pack(self._contents(checks, command_id))
             yield self._deliver(packed, command_id)
         finally:
@@ -77,10 +79,10 @@ class Diagnostics:
             "v": 1,
             "id": command_id,
             "at": format_time(datetime.now(UTC)),
-            "device": str(sources.config.address),
+            "device": str(sources.config().address),
             "agent": {"version": __version__},
             "host": sources.host().model_dump(mode="json", exclude_none=True),
-            "configuration": masked_config(sources.config),
+            "configuration": masked_config(sources.config()),
             "heartbeat": heartbeat.model_dump(mode="json", exclude_unset=True),
             "modules": [module.model_dump(mode="json", exclude_unset=True) for module in heartbeat.modules],
             "checks": checks,

@@ -92,13 +92,13 @@ def begin(level: str, stream: TextIO, intake: Intake | None) -> JournalHandler:
     handler = JournalHandler(stream, intake)
     logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
-    set_level(level)
     logger.propagate = False
+    set_level(level)
     return handler
 
 
 def set_level(level: str) -> None:
-    """From this level on, of those of the contract."""
+    """Log from this level on: `DEBUG`, `INFO`, `WARN` or `ERROR`."""
     logging.getLogger(LOGGER).setLevel(_LEVELS[level])
 
 

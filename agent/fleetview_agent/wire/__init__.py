@@ -15,6 +15,7 @@ from fleetview_agent.wire.codec import (
     encode_log,
     uncompressed,
 )
+from fleetview_agent.wire.documents import canonical_json, document_sha256
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.messages import (
     MODELS,
@@ -37,6 +38,8 @@ from fleetview_agent.wire.messages import (
     Message,
     ModuleInfo,
     ModuleState,
+    PreflightFinding,
+    PreflightReport,
     ReleaseOffer,
     ReleaseReport,
     Reported,
@@ -83,6 +86,8 @@ __all__ = [
     "Message",
     "ModuleInfo",
     "ModuleState",
+    "PreflightFinding",
+    "PreflightReport",
     "ReleaseOffer",
     "ReleaseReport",
     "Reported",
@@ -93,8 +98,10 @@ __all__ = [
     "State",
     "Topics",
     "WireError",
+    "canonical_json",
     "decode",
     "decode_log",
+    "document_sha256",
     "encode",
     "encode_log",
     "format_time",
