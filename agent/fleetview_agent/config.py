@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from fleetview_agent.configvalues import File, Name, Table, Text
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.modules.spec import Modules, ModuleSpec, by_name
+from fleetview_agent.release.settings import Ota
 from fleetview_agent.wire import DEFAULT_ROOT, Address, Topics
 
 SYSTEM_STORE = "system"
@@ -76,6 +77,8 @@ class AgentConfig(Table):
     topic_root: Annotated[str, AfterValidator(_root)] = DEFAULT_ROOT
     release: Text | None = None
     """The version of what runs on the device, as heartbeats report it."""
+    ota: Ota = Ota()
+    """How the module `ota_updater` takes releases."""
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
 
     @property

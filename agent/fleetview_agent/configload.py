@@ -138,12 +138,14 @@ def _beside(path: Path, key: str, value: Any) -> Any:  # noqa: ANN401  (what a f
         return str(path.parent / value)
     if key == "logs" and isinstance(value, dict) and isinstance(value.get("files"), list):
         return {**value, "files": [_log_file_beside(path, entry) for entry in value["files"]]}
+    if key == "ota" and isinstance(value, dict):
+        return _with_path(path, _with_path(path, value, "ca"), "folder")
     if key == "modules" and isinstance(value, dict):
-        return {name: _module_beside(path, table) for name, table in value.items()}
+        return {name: module_beside(path, table) for name, table in value.items()}
     return value
 
 
-def _module_beside(path: Path, table: Any) -> Any:  # noqa: ANN401  (as above)
+def module_beside(path: Path, table: Any) -> Any:  # noqa: ANN401  (as above)
     """A module's folder, and its programs where they are named by a path: a bare name is looked up in PATH."""
     if not isinstance(table, dict):
         return table
@@ -213,7 +215,7 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
     if key == "labels" and not text.lstrip().startswith("{"):
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         return {name.strip(): value.strip() for name, equals, value in pairs} if all(pair[1] for pair in pairs) else text
-    if key in {"modules", "labels", "logs"}:
+    if key in {"modules", "labels", "logs", "ota"}:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):

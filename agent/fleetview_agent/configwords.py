@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from fleetview_agent.config import KEYS, LogFile, Logs
 from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
+from fleetview_agent.release.settings import Ota
 
 ENVIRONMENT_PREFIX = "FLEETVIEW_AGENT_"
 
@@ -88,6 +89,7 @@ _TABLES: dict[tuple[str, ...], tuple[str, ...]] = {
     (): KEYS,
     ("logs",): tuple(Logs.model_fields),
     ("logs", "files"): tuple(LogFile.model_fields),
+    ("ota",): tuple(Ota.model_fields),
     ("modules",): tuple(ModuleSpec.model_fields),
     ("modules", "limits"): tuple(Limits.model_fields),
     ("modules", "ready"): tuple(Probe.model_fields),
