@@ -30,10 +30,8 @@ def store(tmp_path: Path) -> Iterator[Shop]:
         yield made
 
 
-def download(
-    store: Shop, tmp_path: Path, *, way: Way = WAY, size: int | None = len(DATA), path: str = "a.tar.gz"
-) -> Download:
-    return Download(f"{store.url}/{path}", tmp_path / "down" / "part", way, size=size)
+def download(store: Shop, tmp_path: Path, *, way: Way = WAY, size: int | None = len(DATA)) -> Download:
+    return Download(f"{store.url}/a.tar.gz", tmp_path / "down" / "part", way, size=size)
 
 
 def content(tmp_path: Path) -> bytes:
@@ -96,21 +94,18 @@ def test_more_than_there_is_begins_anew(store: Shop, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "path", "error", "words"),
+    ("status", "error", "words"),
     [
-        (404, "a.tar.gz", RefusedError, "the server answers 404"),
-        (403, "a.tar.gz", RefusedError, "the server answers 403"),
-        (200, "b.tar.gz", RefusedError, "b.tar.gz: the server answers 404"),
-        (503, "a.tar.gz", BrokenOffError, "the server answers 503"),
-        (429, "a.tar.gz", BrokenOffError, "the server answers 429"),
+        (404, RefusedError, "a.tar.gz: the server answers 404"),
+        (403, RefusedError, "the server answers 403"),
+        (503, BrokenOffError, "the server answers 503"),
+        (429, BrokenOffError, "the server answers 429"),
     ],
 )
-def test_an_answer_that_is_no(
-    store: Shop, tmp_path: Path, status: int, path: str, error: type[Exception], words: str
-) -> None:
+def test_an_answer_that_is_no(store: Shop, tmp_path: Path, status: int, error: type[Exception], words: str) -> None:
     store.status = [status]
     with pytest.raises(error, match=words):
-        download(store, tmp_path, path=path).fetch()
+        download(store, tmp_path).fetch()
     assert not (tmp_path / "down" / "part").exists()
 
 
@@ -140,7 +135,7 @@ def test_a_server_that_hangs_is_given_up(store: Shop, tmp_path: Path) -> None:
 def test_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(BrokenOffError, match="Connection refused"):
         Download("http://127.0.0.1:1/a", tmp_path / "part", WAY, size=None).fetch()
-    with pytest.raises(BrokenOffError, match="no.invalid"):
+    with pytest.raises(BrokenOffError, match=r"no\.invalid"):
         Download("http://no.invalid/a", tmp_path / "part", WAY, size=None).fetch()
 
 
@@ -155,7 +150,7 @@ def test_it_keeps_to_its_rate_and_ends_when_it_is_called_off(store: Shop, tmp_pa
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a", "gopher://x/"])
 def test_it_is_not_sent_elsewhere_than_to_the_web(store: Shop, tmp_path: Path, target: str) -> None:
     store.location = target
-    with pytest.raises(RefusedError, match="sends elsewhere|answers 302"):
+    with pytest.raises(RefusedError, match=r"sends elsewhere|answers 302"):
         download(store, tmp_path).fetch()
 
 

@@ -230,7 +230,7 @@ class Model:
             return
         assert found.status in get_args(ReleaseStatus)
         gen = self.state.job.gen if self.state.job is not None else self.state.gen
-        if (gen, found.status) != (self.statuses[-1:] or [None])[0]:
+        if not self.statuses or (gen, found.status) != self.statuses[-1]:
             self.statuses.append((gen, found.status))
 
     def carry_out(self, fate: str) -> None:
@@ -246,34 +246,36 @@ class Model:
                 self.whole.discard(drop or "")
             case CallOff():
                 pass
-            case Switch() | GoBack() if fate in {"refused", "broken"}:
-                fate = "done"  # these cannot fail here: what they need was proven
-                self.to_do.insert(0, effect)
-                self.carry_out(fate)
+            case Switch(version):
+                assert self.proven == (version, self.state.running), "switched without proof of a way back"
+                self._runs(version)
+            case GoBack(back):
+                self._runs(back)
             case _ if fate == "refused":
                 self.tell(Refused("refused"))
             case _ if fate == "broken":
                 self.tell(BrokenOff("broken off"))
+            case _:
+                self._carry_out_well(effect)
+
+    def _runs(self, version: str | None) -> None:
+        self.link, self.well_s = version, 0.0
+        self.tell(Did())
+
+    def _carry_out_well(self, effect: Effect) -> None:
+        match effect:
             case Admit(wanted):
                 self.tell(Admitted(wanted.version in self.whole))
+                return
             case Fetch():
                 self.tell(Progressed(0.5))
-                self.tell(Did())
             case Verify(wanted):
                 self.whole.add(wanted.version)
-                self.tell(Did())
             case Prove(version, back_to):
                 assert version in self.whole
                 assert back_to is None or back_to in self.whole
                 self.proven = (version, back_to)
-                self.tell(Did())
-            case Switch(version):
-                assert self.proven == (version, self.state.running), "switched without proof of a way back"
-                self.link, self.well_s = version, 0.0
-                self.tell(Did())
-            case GoBack(back):
-                self.link, self.well_s = back, 0.0
-                self.tell(Did())
+        self.tell(Did())
 
     def pass_time(self, seconds: float, *, well: bool) -> None:
         self.now_s += seconds
@@ -282,8 +284,7 @@ class Model:
             return
         well = well and self.link not in self.bad
         self.well_s = self.well_s + seconds if well else 0.0
-        since_s = None if self.state.job is None else self.state.job.well_since_s
-        if well and since_s is None:
+        if well and self.state.job.well_since_s is None:
             self.well_s = 0.0  # seen for the first time: for how long, nobody knows
         self.tell(Looked(None if well else "not well"))
 

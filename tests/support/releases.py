@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import json
 import tarfile
 import threading
 from dataclasses import dataclass, field
@@ -13,10 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from fleetview_agent.release import tool
+from fleetview_agent.release.updater import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from fleetview_agent.release.manifest import Manifest
 
 SLEEPER = "#!/bin/sh\nexec sleep 1000\n"
 
@@ -165,5 +167,23 @@ def shop(folder: Path) -> Iterator[Shop]:
         server.server_close()
 
 
-def as_bytes(value: object) -> bytes:
-    return json.dumps(value).encode()
+class Device:
+    """One on which a release is bad when its version says so."""
+
+    def __init__(self) -> None:
+        self.runs: str | None = None
+
+    def fits(self, release: Manifest) -> None:
+        pass
+
+    def run_release(self, release: Manifest | None) -> None:
+        self.runs = None if release is None else release.version
+
+    def begin_check(self) -> None:
+        pass
+
+    def trouble(self) -> Trouble | None:
+        return Trouble("module bridge failed", hopeless=True) if self.runs and "bad" in self.runs else None
+
+    def alone(self) -> contextlib.AbstractAsyncContextManager[object]:
+        return contextlib.nullcontext()

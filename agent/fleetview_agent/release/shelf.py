@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -45,6 +46,8 @@ class Shelf:
         self.download = folder / _DOWNLOAD
         self.staging = folder / _STAGING
         """Where a release is unpacked before it has its name."""
+        self._tidying = threading.Lock()
+        """What is being written has a name for the moment that would be taken away with the leftovers."""
 
     def path(self, version: str) -> Path:
         """The folder of a release."""
@@ -124,9 +127,10 @@ class Shelf:
         others = [version for version in self.versions() if version not in keep]
         for version in others[max(0, most - len(keep)) :]:
             durable.remove_tree(self.path(version))
-        for path in sorted(self.folder.iterdir()):
-            if path.name.startswith(".") and path.name != _STATE:
-                durable.remove_tree(path)
+        with self._tidying:
+            for path in sorted(self.folder.iterdir()):
+                if path.name.startswith(".") and path.name != _STATE:
+                    durable.remove_tree(path)
 
     # What is remembered
 
@@ -134,7 +138,8 @@ class Shelf:
         """Remember how far an update has got. Raises OSError."""
         volatile: dict[str, Any] = {"retry_at_s": None, "well_since_s": None, "begun_s": 0.0}
         kept = replace(state, job=None if state.job is None else replace(state.job, **volatile))
-        durable.write_atomically(self.folder / _STATE, json.dumps(asdict(kept)).encode())
+        with self._tidying:
+            durable.write_atomically(self.folder / _STATE, json.dumps(asdict(kept)).encode())
 
     def load(self) -> State:
         """What is remembered."""

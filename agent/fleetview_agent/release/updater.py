@@ -109,6 +109,8 @@ class Updater:
         self._effects = 0
         self._task: asyncio.Task[None] | None = None
         self._alone = contextlib.AsyncExitStack()
+        self._idle = asyncio.Event()
+        """Set while nothing is under way."""
 
     @property
     def running(self) -> str | None:
@@ -125,13 +127,22 @@ class Updater:
         """How far a change has got, for `reported`."""
         return self._report
 
-    def want(self, release: ReleaseOffer | None, gen: int) -> None:
-        """This release is wanted; None: none is any more. A generation that is known is not heeded again."""
-        if release is None:
-            self._events.put_nowait((None, model.Withdrawn()))
-            return
+    def offered(self, release: ReleaseOffer, gen: int) -> None:
+        """This release should run. A generation that is known is not heeded again."""
         offer = offer_of(release)
         self._events.put_nowait((None, model.Wanted(gen, offer, problem_of(offer, self._settings))))
+
+    def refused(self, release: ReleaseOffer, gen: int, reason: str) -> None:
+        """This release is not to be begun: it is reported as `failed` for this reason."""
+        self._events.put_nowait((None, model.Wanted(gen, offer_of(release), reason)))
+
+    def withdrawn(self) -> None:
+        """Nothing is wanted any more. What is not switched yet is given up."""
+        self._events.put_nowait((None, model.Withdrawn()))
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way, and all is cleared away."""
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Take releases."""
@@ -140,6 +151,10 @@ class Updater:
             while True:
                 await self._apply(event)
                 self._go_on()
+                if self._state.job is None and self._task is None:
+                    self._idle.set()
+                else:
+                    self._idle.clear()
                 event = await self._next()
         finally:
             await self._call_off()
@@ -340,11 +355,18 @@ async def _in_thread(function: Callable[[], _T]) -> _T:
 
 
 def _kept(state: State) -> State:
-    """What is worth a write to the disk."""
+    """What is worth a write to the disk: that there is a job, and whether another release may be linked."""
     if state.job is None:
         return state
     job = replace(state.job, progress=0.0, tries=0, retry_at_s=None, begun_s=0.0, well_since_s=None)
-    return replace(state, job=job if job.stage == "going_back" else replace(job, reason=None))
+    match job.stage:
+        case "going_back":
+            pass
+        case "applying" | "checking":
+            job = replace(job, stage="applying", reason=None)
+        case _:
+            job = replace(job, stage="queued", reason=None)
+    return replace(state, job=job)
 
 
 def _coarse(report: ReleaseReport | None) -> ReleaseReport | None:
