@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from fleetview_agent import __version__
 
 if TYPE_CHECKING:
-    from fleetview_agent.configload import Loaded
+    from fleetview_agent.configload import Loaded, Source
 
 DONE, NO, WRONG_USAGE = 0, 1, 2
 
@@ -112,14 +112,20 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def _loaded(options: argparse.Namespace) -> Loaded | None:
     """The configuration; None, when it cannot be used, after saying why."""
-    from fleetview_agent.configload import ConfigError, find_file, load
+    from fleetview_agent.configload import ConfigError
 
     try:
-        return load(find_file(options.config, os.environ), flags=options.flags)
+        return _source(options).load()
     except ConfigError as err:
         for problem in err.problems:
             print(problem, file=sys.stderr)
         return None
+
+
+def _source(options: argparse.Namespace) -> Source:
+    from fleetview_agent.configload import Source, find_file
+
+    return Source(find_file(options.config, os.environ), options.flags)
 
 
 def _config_check(options: argparse.Namespace) -> int:
@@ -200,7 +206,7 @@ def _run(options: argparse.Namespace) -> int:
     store = Store(loaded.config.state_dir or Path(), loaded.config.agent_id)
     try:
         with store.held():
-            run(loaded.config, store)
+            run(_source(options), loaded, store)
     except InUseError as err:
         print(err, file=sys.stderr)
         return WRONG_USAGE

@@ -13,6 +13,8 @@ from fleetview_agent.wire import (
     Birth,
     Certificate,
     Channel,
+    CheckAnswer,
+    CheckReport,
     Command,
     CommandResult,
     ConfigOffer,
@@ -190,10 +192,19 @@ release_reports = made(
         "progress": maybe(fractions),
     },
 )
+check_answers = made(
+    CheckAnswer, {"what": words}, {"verdict": maybe(st.sampled_from(["ok", "warning", "error"])), "words": maybe(words)}
+)
+check_reports = made(CheckReport, {}, {"at": maybe(times), "answers": st.lists(check_answers, max_size=3)})
 reported = made(
     Reported,
     {"session": ids, "gen": counts},
-    {"at": maybe(times), "config": maybe(config_reports), "release": maybe(release_reports)},
+    {
+        "at": maybe(times),
+        "config": maybe(config_reports),
+        "release": maybe(release_reports),
+        "check": maybe(check_reports),
+    },
 )
 commands = made(
     Command,

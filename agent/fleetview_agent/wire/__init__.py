@@ -15,12 +15,15 @@ from fleetview_agent.wire.codec import (
     encode_log,
     uncompressed,
 )
+from fleetview_agent.wire.documents import canonical_json, document_sha256
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.messages import (
     MODELS,
     AgentInfo,
     Birth,
     Certificate,
+    CheckAnswer,
+    CheckReport,
     Command,
     CommandResult,
     ConfigOffer,
@@ -63,6 +66,8 @@ __all__ = [
     "Birth",
     "Certificate",
     "Channel",
+    "CheckAnswer",
+    "CheckReport",
     "Command",
     "CommandResult",
     "ConfigOffer",
@@ -93,8 +98,10 @@ __all__ = [
     "State",
     "Topics",
     "WireError",
+    "canonical_json",
     "decode",
     "decode_log",
+    "document_sha256",
     "encode",
     "encode_log",
     "format_time",

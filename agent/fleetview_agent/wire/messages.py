@@ -23,6 +23,7 @@ ConfigStatus = Literal["pending", "applying", "applied", "rejected", "rolled_bac
 ReleaseStatus = Literal[
     "queued", "downloading", "verifying", "staged", "applying", "checking", "committed", "rolled_back", "failed"
 ]
+Verdict = Literal["ok", "warning", "error"]
 CommandVerb = Literal["restart_module", "set_log_level", "ping", "diagnostics"]
 CommandStatus = Literal["accepted", "succeeded", "failed", "expired", "unknown_verb"]
 RolloutVerb = Literal["pause", "resume", "retry", "skip", "abort", "rollback"]
@@ -305,6 +306,22 @@ class ReleaseReport(Part):
             yield f"progress: {self.progress} is not a fraction of 0 to 1"
 
 
+class CheckAnswer(Part):
+    """One thing that a device looked at before its work."""
+
+    what: str
+    verdict: Verdict | None = None
+    words: str | None = None
+    """What was found, and how to mend it."""
+
+
+class CheckReport(Part):
+    """Whether a device can do its work."""
+
+    at: Time | None = None
+    answers: list[CheckAnswer] = []
+
+
 class Reported(Message):
     """What a device does run."""
 
@@ -315,6 +332,8 @@ class Reported(Message):
     at: Time | None = None
     config: ConfigReport | None = None
     release: ReleaseReport | None = None
+    check: CheckReport | None = None
+    """Beyond the contract's own fields; readers that do not know it ignore it."""
 
 
 class Command(Message):
