@@ -19,11 +19,13 @@ from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
 from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
-from fleetview_agent.endpoint import LinkError
+from fleetview_agent.endpoint import Failure, FailureKind, LinkError
 from fleetview_agent.health import Evidence, judge
 from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
+from fleetview_agent.modules.builtin import Board, Lent
 from fleetview_agent.modules.output import Sink
+from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.mqtt import Session
 from fleetview_agent.ship import Shipper
 from fleetview_agent.spool import MemorySpool, Record, Spool
@@ -95,11 +97,13 @@ class Agent:
             hold=lambda: self.spool.nearly_full,
         )
         self._modules_changed = asyncio.Event()
+        self._board = Board()
         self._supervisor = Supervisor(
             config.module_specs,
             session=self.session,
             sink=Sink(self._intake.take, lambda: self.spool.nearly_full, time.monotonic, _now_ms),
             rng=self._rng,
+            lend=self._lend,
             on_change=self._modules_changed.set,
         )
         verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
@@ -149,10 +153,9 @@ class Agent:
         _log.info("agent started", extra=extra)
         if self._store.problem is not None:
             _log.error(self._store.problem)
-        built_in = [name for name, spec in config.module_specs.items() if spec.command is None]
-        if built_in:
-            words = "built-in modules are configured, but this version of the agent runs none"
-            _log.warning(words, extra={"modules": built_in})
+        for name, spec in config.module_specs.items():
+            if (words := why_not_run(name, spec)) is not None:
+                _log.warning("module %s is configured, but %s", name, words, extra={"module_name": name})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
 
@@ -176,6 +179,25 @@ class Agent:
             self._tail.close()
         self._save_status()
         journal.end(self._handler)
+
+    def _lend(self) -> Lent:
+        return Lent(
+            config=lambda: self._config,
+            folder=self._store.folder,
+            board=self._board,
+            vitals=self._vitals.resources,
+            modules=self._supervisor.infos,
+            groups=self._supervisor.groups,
+            publish=self._publish,
+            restart=self._supervisor.restart,
+            beat=self._modules_changed.set,
+            take=self._intake.take,
+        )
+
+    async def _publish(self, topic: str, payload: bytes) -> None:
+        if not isinstance(self.link.state, Up):
+            raise LinkError(Failure(FailureKind.LOST, "there is no link to the broker"))
+        await self.link.state.session.publish(topic, payload, qos=1)
 
     def _on_command(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
         self._commands.received(str(topic), payload, retained=retained)
@@ -254,6 +276,7 @@ class Agent:
         evidence = Evidence(
             resources,
             modules,
+            findings=tuple(self._board.findings.values()),
             log_problems=tuple(self._tail.problems.values()),
             state_problem=self._store.problem,
             shipping_problem=self._shipper.problem,
@@ -285,6 +308,8 @@ class Agent:
         figures: dict[str, float | None] = dict(self._vitals.own())
         if self._config.module_specs:
             figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
+        for shown in self._board.metrics.values():
+            figures |= shown
         return figures
 
     # Logs

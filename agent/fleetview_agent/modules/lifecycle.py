@@ -18,8 +18,8 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fleetview_agent import __version__
 from fleetview_agent.modules.order import start_order
+from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.modules.restarts import MOST_FAILURES, WINDOW_S, Restarts, delay_s
 from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.wire import ModuleInfo, ModuleState
@@ -27,7 +27,6 @@ from fleetview_agent.wire import ModuleInfo, ModuleState
 FORGIVEN_S = 2.0
 """A module that fails so shortly before what it depends on was most likely brought down by that: the news of the two deaths
 may come in either order."""
-NOT_RUN = f"fleetview-agent {__version__} runs no built-in modules"
 
 
 _LONGEST_REASON = 300
@@ -119,8 +118,8 @@ class Lives:
         for module in self._modules.values():
             for name in module.spec.depends_on:
                 self._modules[name].dependants.append(module)
-            if module.spec.command is None:
-                module.state, module.reason = "stopped", NOT_RUN
+            if (words := why_not_run(module.name, module.spec)) is not None:
+                module.state, module.reason = "stopped", words
         self._names = list(specs)
         self._rng = rng
         self._stopping = False
@@ -169,8 +168,8 @@ class Lives:
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self._names) or 'none'}"
             msg = f"no module is called {name[:64]!r}; {hint}"
             raise ValueError(msg)
-        if module.spec.command is None:
-            msg = f"module {name} cannot be restarted: {NOT_RUN}"
+        if (words := why_not_run(name, module.spec)) is not None:
+            msg = f"module {name} cannot be restarted: {words}"
             raise ValueError(msg)
         module.history.reset()
         module.waits = 0
