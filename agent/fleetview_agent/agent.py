@@ -22,7 +22,7 @@ from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import Failure, FailureKind, LinkError
 from fleetview_agent.health import Evidence, judge
 from fleetview_agent.link import Destination, Link, LinkState, Up
-from fleetview_agent.metrics import Vitals, host_info
+from fleetview_agent.metrics import Recent, Vitals, host_info
 from fleetview_agent.modules.builtin import Board, Lent
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.modules.registry import why_not_run
@@ -88,6 +88,7 @@ class Agent:
         self._intake.shipper = self._shipper
         self._heartbeat_topic = topics.device(config.address, Channel.HEARTBEAT)
         self._vitals = Vitals(store.folder)
+        self._recent = Recent(Vitals(store.folder))
         self._tail = Tail(
             config.logs.files,
             self._intake,
@@ -185,7 +186,7 @@ class Agent:
             config=lambda: self._config,
             folder=self._store.folder,
             board=self._board,
-            vitals=self._vitals.resources,
+            vitals=self._recent.resources,
             modules=self._supervisor.infos,
             groups=self._supervisor.groups,
             publish=self._publish,
@@ -305,11 +306,12 @@ class Agent:
         return heartbeat
 
     def _metrics(self) -> dict[str, float | None]:
-        figures: dict[str, float | None] = dict(self._vitals.own())
-        if self._config.module_specs:
-            figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
+        figures: dict[str, float | None] = {}
         for shown in self._board.metrics.values():
             figures |= shown
+        figures |= self._vitals.own()
+        if self._config.module_specs:
+            figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
         return figures
 
     # Logs

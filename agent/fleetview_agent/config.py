@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from fleetview_agent.configvalues import File, Name, Table, Text
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.modules.spec import Modules, ModuleSpec, by_name
+from fleetview_agent.telemetry.spec import Telemetry
 from fleetview_agent.wire import DEFAULT_ROOT, Address, Topics
 
 SYSTEM_STORE = "system"
@@ -69,6 +70,8 @@ class AgentConfig(Table):
     """Names, or a table for each."""
     labels: dict[Text, str] = Field(default_factory=dict)
     logs: Logs = Logs()
+    telemetry: Telemetry = Telemetry()
+    """For the module `telemetry_collector`."""
     state_dir: File | None = None
     """Each agent keeps to a folder of its id in it. `configload` puts the system's or the user's folder for state here."""
     deployment: Deployment | None = None

@@ -213,7 +213,7 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
     if key == "labels" and not text.lstrip().startswith("{"):
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         return {name.strip(): value.strip() for name, equals, value in pairs} if all(pair[1] for pair in pairs) else text
-    if key in {"modules", "labels", "logs"}:
+    if key in {"modules", "labels", "logs", "telemetry"}:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from fleetview_agent.config import KEYS, LogFile, Logs
 from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
+from fleetview_agent.telemetry.spec import Scrape, Telemetry
 
 ENVIRONMENT_PREFIX = "FLEETVIEW_AGENT_"
 
@@ -88,6 +89,8 @@ _TABLES: dict[tuple[str, ...], tuple[str, ...]] = {
     (): KEYS,
     ("logs",): tuple(Logs.model_fields),
     ("logs", "files"): tuple(LogFile.model_fields),
+    ("telemetry",): tuple(Telemetry.model_fields),
+    ("telemetry", "scrape"): tuple(Scrape.model_fields),
     ("modules",): tuple(ModuleSpec.model_fields),
     ("modules", "limits"): tuple(Limits.model_fields),
     ("modules", "ready"): tuple(Probe.model_fields),

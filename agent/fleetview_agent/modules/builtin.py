@@ -18,6 +18,7 @@ from fleetview_agent.health import Findings
 from fleetview_agent.modules.lifecycle import Ended
 from fleetview_agent.modules.registry import BUILT_IN
 from fleetview_agent.spool import Record
+from fleetview_agent.telemetry.counters import Counters
 from fleetview_agent.wire import ModuleInfo, Resources
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class Board:
     metrics: dict[str, Mapping[str, float]] = field(default_factory=dict)
     """Under valid Prometheus names. A name that ends in `_total` must only count up within the session."""
     findings: dict[str, Findings] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    """For what only counts up: these last as long as the session."""
 
     def take_down(self, name: str) -> None:
         """Forget what this module said."""
@@ -134,12 +137,15 @@ class BuiltInTask:
             self._context.agent.board.take_down(self._context.name)
         if self._task.cancelled():
             return Ended("stopped", clean=True)
-        match self._task.exception():
+        err = self._task.exception()
+        while isinstance(err, BaseExceptionGroup) and len(err.exceptions) == 1:
+            err = err.exceptions[0]
+        match err:
             case None:
                 return Ended("it ended by itself", clean=True)
             case ModuleError() as err:
                 return Ended(str(err))
-            case err:
+            case _:
                 name = self._context.name
                 _log.error("module %s ended in a defect", name, exc_info=err, extra={"module_name": name})
                 return Ended(f"{type(err).__name__}: {err}")

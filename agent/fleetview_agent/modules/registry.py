@@ -21,7 +21,7 @@ class BuiltIn:
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
-    "telemetry_collector": BuiltIn(None),
+    "telemetry_collector": BuiltIn("fleetview_agent.telemetry.collector:run", ("telemetry",)),
     "rule_engine": BuiltIn(None),
     "ota_updater": BuiltIn(None),
 }
