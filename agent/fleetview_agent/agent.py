@@ -19,11 +19,11 @@ from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
 from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
-from fleetview_agent.endpoint import Failure, FailureKind, LinkError
+from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
+from fleetview_agent.lending import Lender
 from fleetview_agent.link import Destination, Link, LinkState, Up
-from fleetview_agent.metrics import Recent, Vitals, host_info
-from fleetview_agent.modules.builtin import Board, Lent
+from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.mqtt import Session
@@ -88,7 +88,6 @@ class Agent:
         self._intake.shipper = self._shipper
         self._heartbeat_topic = topics.device(config.address, Channel.HEARTBEAT)
         self._vitals = Vitals(store.folder)
-        self._recent = Recent(Vitals(store.folder))
         self._tail = Tail(
             config.logs.files,
             self._intake,
@@ -98,14 +97,24 @@ class Agent:
             hold=lambda: self.spool.nearly_full,
         )
         self._modules_changed = asyncio.Event()
-        self._board = Board()
+        self._lender = Lender(
+            config=lambda: self._config,
+            folder=store.folder,
+            link=self.link,
+            spool=self.spool,
+            intake=self._intake,
+            metrics=self._metrics,
+            beat=self._modules_changed.set,
+            started_s=self._started_s,
+        )
+        self._lender.modules_changed.add(self._modules_changed.set)
         self._supervisor = Supervisor(
             config.module_specs,
             session=self.session,
             sink=Sink(self._intake.take, lambda: self.spool.nearly_full, time.monotonic, _now_ms),
             rng=self._rng,
-            lend=self._lend,
-            on_change=self._modules_changed.set,
+            lend=self._lender.lend_from,
+            on_change=self._lender.modules_changed.tell,
         )
         verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
         self._commands = Commands(verbs, topics, config.address, self.link)
@@ -180,25 +189,6 @@ class Agent:
             self._tail.close()
         self._save_status()
         journal.end(self._handler)
-
-    def _lend(self) -> Lent:
-        return Lent(
-            config=lambda: self._config,
-            folder=self._store.folder,
-            board=self._board,
-            vitals=self._recent.resources,
-            modules=self._supervisor.infos,
-            groups=self._supervisor.groups,
-            publish=self._publish,
-            restart=self._supervisor.restart,
-            beat=self._modules_changed.set,
-            take=self._intake.take,
-        )
-
-    async def _publish(self, topic: str, payload: bytes) -> None:
-        if not isinstance(self.link.state, Up):
-            raise LinkError(Failure(FailureKind.LOST, "there is no link to the broker"))
-        await self.link.state.session.publish(topic, payload, qos=1)
 
     def _on_command(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
         self._commands.received(str(topic), payload, retained=retained)
@@ -277,7 +267,7 @@ class Agent:
         evidence = Evidence(
             resources,
             modules,
-            findings=tuple(self._board.findings.values()),
+            findings=tuple(self._lender.board.findings.values()),
             log_problems=tuple(self._tail.problems.values()),
             state_problem=self._store.problem,
             shipping_problem=self._shipper.problem,
@@ -307,7 +297,7 @@ class Agent:
 
     def _metrics(self) -> dict[str, float | None]:
         figures: dict[str, float | None] = {}
-        for shown in self._board.metrics.values():
+        for shown in self._lender.board.metrics.values():
             figures |= shown
         figures |= self._vitals.own()
         if self._config.module_specs:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from fleetview_agent.configvalues import File, Name, Table, Text
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.modules.spec import Modules, ModuleSpec, by_name
+from fleetview_agent.rules.spec import Filters, Rules
 from fleetview_agent.telemetry.spec import Telemetry
 from fleetview_agent.wire import DEFAULT_ROOT, Address, Topics
 
@@ -72,6 +73,10 @@ class AgentConfig(Table):
     logs: Logs = Logs()
     telemetry: Telemetry = Telemetry()
     """For the module `telemetry_collector`."""
+    rules: Rules = Field(default_factory=list)
+    """For the module `rule_engine`."""
+    publish_topics: Filters = Field(default_factory=list)
+    """What rules may publish to beside the device's own events, as in subscriptions. Never below `topic_root`."""
     state_dir: File | None = None
     """Each agent keeps to a folder of its id in it. `configload` puts the system's or the user's folder for state here."""
     deployment: Deployment | None = None

@@ -48,13 +48,13 @@ class Supervisor:
         session: str,
         sink: Sink,
         rng: random.Random,
-        lend: Callable[[], Lent],
+        lend: Callable[[Supervisor], Lent],
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._specs = specs
         self._session = session
         self._sink = sink
-        self._lend = lend
+        self._lent = lend(self)
         self._on_change = on_change
         self._lives = Lives(specs, rng=rng)
         self._guard: Guard | None = None
@@ -223,7 +223,7 @@ class Supervisor:
     async def _built_in(self, name: str) -> Ended:
         spec, mark, began = self._specs[name], f"{self._session}/{name}", asyncio.Event()
         ready, healthy = (None if probe is None else Question(probe, spec, mark) for probe in (spec.ready, spec.healthy))
-        running = self._processes[name] = BuiltInTask(Context(name, self._lend(), began.set))
+        running = self._processes[name] = BuiltInTask(Context(name, self._lent, began.set))
         if name in self._to_end:
             running.ask_to_end()
         asking = asyncio.create_task(

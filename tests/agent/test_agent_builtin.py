@@ -7,7 +7,6 @@ import random
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +15,7 @@ from support.wait import until
 
 from fleetview_agent.health import Findings
 from fleetview_agent.modules import builtin, registry
-from fleetview_agent.modules.builtin import Board, Context, ModuleError, program_of
+from fleetview_agent.modules.builtin import Context, ModuleError, program_of
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.modules.registry import BUILT_IN, BuiltIn
 from fleetview_agent.modules.spec import ModuleSpec
@@ -67,7 +66,7 @@ async def supervising(tmp_path: Path, **modules: dict[str, Any]) -> AsyncIterato
         session="s",
         sink=Sink(lambda _: None, lambda: False, time.monotonic, lambda: 0),
         rng=random.Random(1),
-        lend=partial(lent, tmp_path, board=Board()),
+        lend=lambda _: lent(tmp_path),
     )
     task = asyncio.create_task(supervisor.run())
     await asyncio.sleep(0)

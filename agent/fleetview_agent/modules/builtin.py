@@ -17,7 +17,7 @@ from fleetview_agent.config import AgentConfig
 from fleetview_agent.health import Findings
 from fleetview_agent.modules.lifecycle import Ended
 from fleetview_agent.modules.registry import BUILT_IN
-from fleetview_agent.spool import Record
+from fleetview_agent.spool import Depth, Record
 from fleetview_agent.telemetry.counters import Counters
 from fleetview_agent.wire import ModuleInfo, Resources
 
@@ -58,9 +58,18 @@ class Lent:
     board: Board
     vitals: Callable[[], Resources]
     """Not older than a few seconds."""
+    metrics: Callable[[], Mapping[str, float | None]]
+    """What a heartbeat carries under `metrics`."""
+    spool: Callable[[], Depth]
+    uptime_s: Callable[[], float]
+    link_is_up: Callable[[], bool]
     modules: Callable[[], Sequence[ModuleInfo]]
     groups: Callable[[], Mapping[str, int]]
     """The process groups of external modules that have one."""
+    on_modules: Callable[[Callable[[], object]], Callable[[], None]]
+    """Calls back whenever a module has changed its state, until what it returned is called."""
+    on_records: Callable[[Callable[[Sequence[Record]], object]], Callable[[], None]]
+    """The same for all log records that go into the spool. Whoever is called back only takes note."""
     publish: Callable[[str, bytes], Awaitable[None]]
     """With QoS 1, until the broker has it. Raises LinkError at once while there is no link."""
     restart: Callable[[str], None]
