@@ -20,9 +20,11 @@ from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
+from fleetview_agent.lending import Lender
 from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
+from fleetview_agent.modules.registry import touched, why_not_run
 from fleetview_agent.mqtt import Session
 from fleetview_agent.reported import ReportedState, publish
 from fleetview_agent.ship import NotifyingIntake, Shipper
@@ -105,12 +107,25 @@ class Agent:
             hold=lambda: self.spool.nearly_full,
         )
         self._modules_changed = asyncio.Event()
+        self._lender = Lender(
+            config=lambda: self._config,
+            folder=store.folder,
+            link=self.link,
+            spool=self.spool,
+            intake=self._intake,
+            metrics=self._metrics,
+            beat=self._modules_changed.set,
+            started_s=self._started_s,
+        )
+        self._lender.modules_changed.add(self._modules_changed.set)
+        self._lender.modules_changed.add(twin.news)
         self._supervisor = Supervisor(
             config.module_specs,
             session=self.session,
             sink=Sink(self._intake.take, lambda: self.spool.nearly_full, time.monotonic, _now_ms),
             rng=self._rng,
-            on_change=self._on_modules_changed,
+            lend=self._lender.lend_from,
+            on_change=self._lender.modules_changed.tell,
         )
         verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
         self._commands = Commands(verbs, topics, config.address, self.link)
@@ -160,10 +175,9 @@ class Agent:
         _log.info("agent started", extra=extra)
         if self._store.problem is not None:
             _log.error(self._store.problem)
-        built_in = [name for name, spec in config.module_specs.items() if spec.command is None]
-        if built_in:
-            words = "built-in modules are configured, but this version of the agent runs none"
-            _log.warning(words, extra={"modules": built_in})
+        for name, spec in config.module_specs.items():
+            if (words := why_not_run(name, spec)) is not None:
+                _log.warning("module %s is configured, but %s", name, words, extra={"module_name": name})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
         self._twin.attach(Host(self._apply, self._sample, self.reported))
@@ -204,11 +218,7 @@ class Agent:
             self._tail.reconfigure(config.logs.files)
         if _inventory(before) != _inventory(config):
             self.link.register(self._birth())
-        self._supervisor.reconfigure(config.module_specs)
-
-    def _on_modules_changed(self) -> None:
-        self._modules_changed.set()
-        self._twin.news()
+        self._supervisor.reconfigure(config.module_specs, also=touched(before, config))
 
     def _sample(self) -> Sample:
         evidence = self._evidence(self._vitals.resources(with_cpu=False))
@@ -324,6 +334,7 @@ class Agent:
         return Evidence(
             resources,
             list(self._supervisor.infos()),
+            findings=tuple(self._lender.board.findings.values()),
             log_problems=tuple(self._tail.problems.values()),
             state_problem=self._store.problem,
             shipping_problem=self._shipper.problem,
@@ -333,7 +344,10 @@ class Agent:
         )
 
     def _metrics(self) -> dict[str, float | None]:
-        figures: dict[str, float | None] = dict(self._vitals.own())
+        figures: dict[str, float | None] = {}
+        for shown in self._lender.board.metrics.values():
+            figures |= shown
+        figures |= self._vitals.own()
         if self._config.module_specs:
             figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
         return figures

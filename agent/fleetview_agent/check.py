@@ -14,6 +14,7 @@ from fleetview_agent.certificate import read_certificate
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.modules.process import SpawnError, startable
+from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.mqtt import open_session
 from fleetview_agent.wire import Channel, Topics
 
@@ -99,8 +100,9 @@ def _modules(config: AgentConfig) -> list[Answer]:
         except SpawnError as err:
             found.append(Answer("error", "module", f"{name}: {err}"))
         else:
-            words = f"{name}: {program}" if program else f"{name} is built in, and this version runs none of those"
-            found.append(Answer("ok" if program else "warning", "module", words))
+            missing = why_not_run(name, spec)
+            words = f"{name}: {program or missing or 'is built in'}"
+            found.append(Answer("ok" if missing is None else "warning", "module", words))
     return found
 
 

@@ -11,6 +11,8 @@ from fleetview_agent.configvalues import File, Name, Table, Text
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.modules.spec import Modules, ModuleSpec, by_name
 from fleetview_agent.release.settings import Ota
+from fleetview_agent.rules.spec import Filters, Rules
+from fleetview_agent.telemetry.spec import Telemetry
 from fleetview_agent.wire import DEFAULT_ROOT, Address, Topics
 
 SYSTEM_STORE = "system"
@@ -70,6 +72,12 @@ class AgentConfig(Table):
     """Names, or a table for each."""
     labels: dict[Text, str] = Field(default_factory=dict)
     logs: Logs = Logs()
+    telemetry: Telemetry = Telemetry()
+    """For the module `telemetry_collector`."""
+    rules: Rules = Field(default_factory=list)
+    """For the module `rule_engine`."""
+    publish_topics: Filters = Field(default_factory=list)
+    """What rules may publish to beside the device's own events, as in subscriptions. Never below `topic_root`."""
     state_dir: File | None = None
     """Each agent keeps to a folder of its id in it. `configload` puts the system's or the user's folder for state here."""
     deployment: Deployment | None = None

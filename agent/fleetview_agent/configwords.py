@@ -13,6 +13,8 @@ from fleetview_agent.config import KEYS, LogFile, Logs
 from fleetview_agent.masking import masked
 from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
 from fleetview_agent.release.settings import Ota
+from fleetview_agent.rules.spec import LogAction, Publication, Rule
+from fleetview_agent.telemetry.spec import Scrape, Telemetry
 
 ENVIRONMENT_PREFIX = "FLEETVIEW_AGENT_"
 
@@ -68,6 +70,11 @@ _TABLES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("logs",): tuple(Logs.model_fields),
     ("logs", "files"): tuple(LogFile.model_fields),
     ("ota",): tuple(Ota.model_fields),
+    ("telemetry",): tuple(Telemetry.model_fields),
+    ("telemetry", "scrape"): tuple(Scrape.model_fields),
+    ("rules",): tuple(Rule.model_fields),
+    ("rules", "log"): tuple(LogAction.model_fields),
+    ("rules", "publish"): tuple(Publication.model_fields),
     ("modules",): tuple(ModuleSpec.model_fields),
     ("modules", "limits"): tuple(Limits.model_fields),
     ("modules", "ready"): tuple(Probe.model_fields),

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from fleetview_agent.modules.builtin import BuiltInTask, Context, Lent
 from fleetview_agent.modules.guard import Guard
 from fleetview_agent.modules.lifecycle import (
     Action,
@@ -47,15 +48,18 @@ class Supervisor:
         session: str,
         sink: Sink,
         rng: random.Random,
+        lend: Callable[[Supervisor], Lent],
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._specs = specs
         self._session = session
         self._sink = sink
+        self._lent = lend(self)
         self._on_change = on_change
         self._lives = Lives(specs, rng=rng)
         self._guard: Guard | None = None
-        self._processes: dict[str, ModuleProcess] = {}
+        self._processes: dict[str, ModuleProcess | BuiltInTask] = {}
+        """What runs of each module: built-in ones have a task in place of a process."""
         self._outputs: dict[str, Output] = {}
         self._dropped_before = 0
         """Lines of processes that have ended."""
@@ -71,6 +75,10 @@ class Supervisor:
     def infos(self) -> Sequence[ModuleInfo]:
         """How the modules are."""
         return self._lives.infos()
+
+    def groups(self) -> Mapping[str, int]:
+        """The process groups of the modules that have one now."""
+        return {name: running.group for name, running in self._processes.items() if isinstance(running, ModuleProcess)}
 
     @property
     def dropped_lines(self) -> int:
@@ -109,7 +117,8 @@ class Supervisor:
         if self._lives.all_ended:
             return
         try:
-            leaving = [running.spec for name, running in self._processes.items() if name not in self._specs]
+            processes = ((name, each) for name, each in self._processes.items() if isinstance(each, ModuleProcess))
+            leaving = [running.spec for name, running in processes if name not in self._specs]
             graces_s = sum(spec.stop_grace_s for spec in (*self._specs.values(), *leaving))
             async with asyncio.timeout(graces_s + _SPARE_S):
                 await self._all_ended.wait()
@@ -129,7 +138,8 @@ class Supervisor:
         """
         before, self._specs = self._specs, specs
         for name, running in self._processes.items():
-            if name in before and name in specs and specs[name].runs_like(before[name]):
+            runs_on = name in before and name in specs and specs[name].runs_like(before[name])
+            if runs_on and isinstance(running, ModuleProcess):
                 running.spec = specs[name]
         self._begin_guard()
         self._obey(self._lives.reconfigure(specs, time.monotonic(), also))
@@ -187,22 +197,25 @@ class Supervisor:
             self._news.set()
 
     async def _live(self, name: str, spec: ModuleSpec) -> None:
-        """One process, from its beginning to its end."""
+        """One process or task, from its beginning to its end."""
+        end = await (self._built_in(name, spec) if spec.command is None else self._external(name, spec))
+        self._to_end.discard(name)
+        self._tell(name, end)
+
+    async def _external(self, name: str, spec: ModuleSpec) -> Ended:
         mark = f"{self._session}/{name}"
         questions = [None if probe is None else Question(probe, spec, mark) for probe in (spec.ready, spec.healthy)]
         output = self._outputs[name] = Output(name, self._sink)
         try:
             status = await self._process(name, spec, output, questions)
         except SpawnError as err:
-            end = Ended(str(err))
+            return Ended(str(err))
         else:
-            end = Ended(status_words(status, spec.limits), clean=status == 0)
+            return Ended(status_words(status, spec.limits), clean=status == 0)
         finally:
             output.close()
             self._dropped_before += output.dropped
             del self._outputs[name]
-            self._to_end.discard(name)
-        self._tell(name, end)
 
     async def _process(self, name: str, spec: ModuleSpec, output: Output, questions: Sequence[Question | None]) -> int:
         mark = f"{self._session}/{name}"
@@ -227,7 +240,33 @@ class Supervisor:
                 self._guard.remove(running.group)
             del self._processes[name]
 
-    async def _ask(self, name: str, started_s: float, ready: Question | None, healthy: Question | None) -> None:
+    async def _built_in(self, name: str, spec: ModuleSpec) -> Ended:
+        mark, began = f"{self._session}/{name}", asyncio.Event()
+        ready, healthy = (None if probe is None else Question(probe, spec, mark) for probe in (spec.ready, spec.healthy))
+        running = self._processes[name] = BuiltInTask(Context(name, self._lent, began.set))
+        if name in self._to_end:
+            running.ask_to_end()
+        asking = asyncio.create_task(
+            self._ask(name, time.monotonic(), ready, healthy, began=began), name=f"probes of {name}"
+        )
+        asking.add_done_callback(self._on_task_done)
+        try:
+            return await running.ended()
+        finally:
+            asking.cancel()
+            del self._processes[name]
+
+    async def _ask(
+        self,
+        name: str,
+        started_s: float,
+        ready: Question | None,
+        healthy: Question | None,
+        *,
+        began: asyncio.Event | None = None,
+    ) -> None:
+        if began is not None:
+            await began.wait()
         words = None if ready is None else await ready.until_yes(started_s)
         if words is not None:
             self._tell(name, BecameUnwell(f"not ready: {words}"))

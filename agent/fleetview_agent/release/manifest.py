@@ -18,9 +18,9 @@ from fleetview_agent.configfile import ConfigSyntaxError, parse
 from fleetview_agent.configload import module_beside
 from fleetview_agent.configvalues import Name, Table
 from fleetview_agent.configwords import problem_of, unknown
-from fleetview_agent.modules import BUILT_IN
 from fleetview_agent.modules.order import flaws
 from fleetview_agent.modules.process import SpawnError, startable
+from fleetview_agent.modules.registry import BUILT_IN
 from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.release.errors import RefusedError
 
