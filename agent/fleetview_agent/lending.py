@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Lender:
     intake: Intake
     metrics: Callable[[], Mapping[str, float | None]]
     beat: Callable[[], None]
+    take_releases: Callable[[], Awaitable[None]]
     started_s: float
     board: Board = field(default_factory=Board)
     modules_changed: Hearers[[]] = field(default_factory=Hearers)
@@ -52,6 +53,7 @@ class Lender:
             publish=self._publish,
             restart=supervisor.restart,
             beat=self.beat,
+            take_releases=self.take_releases,
             take=self.intake.take,
         )
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.link import Link
 from fleetview_agent.wire import CheckReport, ConfigReport, ReleaseOffer, ReleaseReport, Reported, encode
@@ -27,6 +28,13 @@ _RETRY_S = 5.0
 
 class ReleaseTaker(Protocol):
     """Who makes a release run that is desired: the updater. The twin calls it on the event loop; none of this may block."""
+
+    @property
+    def is_changing(self) -> bool:
+        """A release is being tried: a configuration waits, or nobody could tell which of them made the device unwell."""
+
+    def flaw(self, config: AgentConfig) -> str | None:
+        """Why a configuration cannot be together with the release that runs, in words."""
 
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         """This release should run. Called once in a session for each generation, which may be one that is done already."""

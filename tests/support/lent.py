@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,14 @@ def lent(folder: Path, **parts: Any) -> Lent:
         publish=_nowhere,
         restart=lambda _: None,
         beat=lambda: None,
+        take_releases=_for_ever,
         take=lambda _: None,
     )
     return replace(usual, **parts)
+
+
+async def _for_ever() -> None:
+    await asyncio.Future()
 
 
 async def _nowhere(topic: str, payload: bytes) -> None:

@@ -76,6 +76,8 @@ class Lent:
     """Another module. Raises ValueError, in words."""
     beat: Callable[[], None]
     """Send a heartbeat soon."""
+    take_releases: Callable[[], Awaitable[None]]
+    """For ever."""
     take: Callable[[Sequence[Record]], object]
     """Log records, into the spool. For a module's own words `logging` serves."""
 

@@ -23,7 +23,7 @@ class BuiltIn:
 BUILT_IN: Mapping[str, BuiltIn] = {
     "telemetry_collector": BuiltIn("fleetview_agent.telemetry.collector:run", ("telemetry",)),
     "rule_engine": BuiltIn("fleetview_agent.rules.engine:run", ("rules", "publish_topics")),
-    "ota_updater": BuiltIn(None),
+    "ota_updater": BuiltIn("fleetview_agent.release.module:run", ("ota",)),
 }
 
 

@@ -109,6 +109,8 @@ class Updater:
         self._effects = 0
         self._task: asyncio.Task[None] | None = None
         self._alone = contextlib.AsyncExitStack()
+        self._has_switched = False
+        """What the device runs is not committed."""
         self._idle = asyncio.Event()
         """Set while nothing is under way."""
 
@@ -145,8 +147,10 @@ class Updater:
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Take releases."""
+        """Take releases, until it is cancelled; it may be run again."""
         event: model.Event = model.Booted()
+        if self._has_switched:  # it was cancelled while another release was tried
+            await self._switch(self._state.running)
         try:
             while True:
                 await self._apply(event)
@@ -203,6 +207,8 @@ class Updater:
         self._to_do += effects
         if _kept(self._state) != _kept(self._saved):
             await self._save()
+        if self._state.running != before.running:
+            self._has_switched = False
         if self._disk_problem is None:
             self._tell(before)
             if not self._state.may_have_switched:
@@ -302,6 +308,7 @@ class Updater:
         shelf = self._shelf
         release = None if version is None else await _in_thread(lambda: shelf.manifest(version))
         await _in_thread(lambda: shelf.switch(version))
+        self._has_switched = version != self._state.running
         self._device.run_release(release)
 
     def _progress(self, number: int) -> Callable[[float], None]:

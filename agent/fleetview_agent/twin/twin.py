@@ -86,6 +86,8 @@ class Twin:
                 problem = f"the last good configuration cannot be laid over the file of this device: {_in_words(err)}"
         self._good = self.config
         self._candidate: AgentConfig | None = None
+        self._held: Configuration | None = None
+        """To be validated once no release is being tried."""
         self._problems = found.problems
         self._state, self._first = boot(
             found.kept, found.last_good, verify_s=local.config.verify_s, now_s=time.monotonic(), problem=problem
@@ -145,6 +147,7 @@ class Twin:
             if self._reload and self._state.kept.trying is None:
                 self._reload = False
                 self._reload_file()
+            self._validate_held()
             if self._state.watch is not None:
                 self._happens(Looked(self._attached.sample()))
             elif self._state.retry_at_s is not None and self._state.retry_at_s <= time.monotonic():
@@ -154,6 +157,18 @@ class Twin:
                     await self._woken.wait()
             except TimeoutError:
                 continue
+
+    def _validate_held(self) -> None:
+        held, releases = self._held, self._attached.releases
+        if held is not None and (releases is None or not releases.is_changing):
+            self._held = None
+            if held == self._state.kept.trying:
+                self._happens(self._validated(held))
+
+    @property
+    def is_trying(self) -> bool:
+        """A configuration is being tried, or about to be."""
+        return self._state.watch is not None
 
     def _wait_s(self) -> float | None:
         now_s, state = time.monotonic(), self._state
@@ -195,7 +210,8 @@ class Twin:
                 keep.save_last_good(self._folder, configuration)
                 self._good = self.config
             case Validate(configuration):
-                self._happens(self._validated(configuration))
+                self._held = configuration
+                self._validate_held()
             case Apply():
                 self._run_with(self._candidate or self._good)
             case Revert():
@@ -225,6 +241,9 @@ class Twin:
         fixed = _needs_restart(self._good, loaded.config)
         if fixed:
             return Validated(f"the file on the device has another {fixed[0]}: the agent has to be restarted first")
+        releases = self._attached.releases
+        if releases is not None and (words := releases.flaw(loaded.config)) is not None:
+            return Validated(words)
         touched = other_modules(self._good.module_specs, loaded.config.module_specs)
         problems = list(_unstartable({name: loaded.config.module_specs[name] for name in touched}))
         if problems:
