@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetview_agent.config import KEYS, LogFile, Logs
-from fleetview_agent.masking import masked
+from fleetview_agent.masking import is_secret, masked
 from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
 from fleetview_agent.release.settings import Ota
 from fleetview_agent.rules.spec import LogAction, Publication, Rule
@@ -103,7 +103,8 @@ def problem_of(details: dict[str, Any], origins: Mapping[str, str], path: Path |
         return Problem(place, key, _complaint(details))  # these name the value themselves
     if top == "modules" and len(where) > 1:
         top = "env" if "env" in where[2:] else leaf
-    return Problem(place, key, f"{_complaint(details)}, not {shown(top, value)}")
+    secret = next((part for part in map(str, where) if is_secret(part)), None)
+    return Problem(place, key, f"{_complaint(details)}, not {shown(secret or top, value)}")
 
 
 def _without_shape(where: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -87,7 +87,7 @@ class Tail:
         found = {path: entry for entry in files for path in glob.glob(entry.path, recursive=True)}  # noqa: PTH207  (as below)
         for followed in list(self._followed.values()):
             path = followed.path
-            entry = found.get(path) or next((entry for entry in files if fnmatchcase(path, entry.path)), None)
+            entry = found.get(path) or next((entry for entry in files if _leads_to(entry.path, path)), None)
             if entry is not None:
                 followed.service = _service(path, entry)
                 continue
@@ -249,6 +249,8 @@ class Tail:
     def _follow_moved(self) -> None:
         """Follow what was renamed away while no agent ran, to its end. Rotation leaves files in their folder."""
         for position in list((self._saved or {}).values()):
+            if not any(_leads_to(entry.path, position.path) for entry in self._files):
+                continue  # nobody wants it any more
             for path in _siblings(position.path):
                 if _identity(path) == position.identity and len(self._followed) < MAX_FILES:
                     self._follow(path, self._service_of(position.path))
@@ -272,6 +274,11 @@ class Tail:
 
 def _service(path: str, entry: LogFile | None) -> str:
     return (entry.service if entry is not None else None) or Path(path).name.split(".")[0] or "unknown"
+
+
+def _leads_to(pattern: str, path: str) -> bool:
+    """Whether the pattern leads to a file of this name, which need not be there any more."""
+    return fnmatchcase(path, pattern) or fnmatchcase(path, pattern.replace("**/", ""))
 
 
 def _siblings(path: str) -> list[str]:

@@ -161,7 +161,7 @@ class Lives:
         """What has happened to the process of a module."""
         if name in self._leaving:
             if isinstance(event, Ended):
-                del self._leaving[name]
+                self._leaving.pop(name).has_process = False
             return list(self._settle(now_s))
         module = self._modules[name]
         actions: list[Action] = []

@@ -39,7 +39,7 @@ from fleetview_agent.twin.model import (
     WithdrawRelease,
 )
 from fleetview_agent.twin.watch import Bad, Good, Sample, Watch, look
-from fleetview_agent.wire import ConfigOffer, Desired, ReleaseOffer, document_sha256, format_time
+from fleetview_agent.wire import ConfigOffer, ConfigReport, Desired, document_sha256, format_time
 from fleetview_agent.wire.messages import ConfigStatus
 
 MOST_ATTEMPTS = 2
@@ -61,7 +61,10 @@ def boot(kept: Kept, last_good: Configuration | None, *, verify_s: float, now_s:
     state = State(kept=kept, last_good=runs, running=runs, verify_s=verify_s)
     trying = kept.trying
     if problem is not None and last_good is not None:
-        state = _with(state, status="rejected", version=last_good.version, sha256=last_good.sha256, reason=problem)
+        report = ConfigReport(
+            version=last_good.version, sha256=last_good.sha256, status="rejected", reason=problem, last_good=None
+        )
+        state = replace(state, unusable=report)
     elif kept.status is None and last_good is not None:
         state = _with(state, status="applied", version=last_good.version, sha256=last_good.sha256, reason=None)
     if trying is None:
@@ -122,22 +125,20 @@ def _wanted(state: State, desired: Desired, at: datetime) -> Step:
 def _accepted(state: State, desired: Desired, at: datetime, content: str) -> Step:
     offer = desired.config
     epoch = desired.epoch if desired.epoch is not None else state.kept.epoch
+    refusal = None
+    if desired.not_after is not None and desired.not_after <= at:
+        refusal = f"not_after {format_time(desired.not_after)} has passed: here it is {format_time(at)}"
     state = replace(
-        _with(state, gen=desired.gen, epoch=epoch, content=content),
+        _with(state, gen=desired.gen, epoch=epoch, content=content, refused=refusal),
         release=desired.release,
         has_config=offer is not None,
         released=None,
     )
-    late = desired.not_after is not None and desired.not_after <= at
-    refusal = None
-    if late and desired.not_after is not None:
-        refusal = f"not_after {format_time(desired.not_after)} has passed: here it is {format_time(at)}"
     if offer is None:
-        effects: list[Effect] = [Keep(state.kept), Tell(f"generation {desired.gen} desires no configuration")]
-        if refusal is not None and desired.release is not None:
-            return _release_refused(state, desired.release, refusal, effects)
-        return _released(state, effects)
+        words = f"generation {desired.gen} desires no configuration" if refusal is None else refusal
+        return _released(state, [Keep(state.kept), Tell(words, is_bad=refusal is not None)])
     document = offer.document
+    state = replace(state, unusable=None)
     sha256 = None if document is None else document_sha256(document)
     state = _with(state, version=offer.version, sha256=sha256 or offer.sha256, trying=None, attempts=0)
     refusal = refusal or _flaw(offer, sha256)
@@ -219,16 +220,13 @@ def _released(state: State, effects: Sequence[Effect]) -> Step:
     offer, gen = state.release, state.kept.gen
     if offer is None or state.released == gen:
         return state, list(effects)
-    if state.has_config and state.kept.status in {"rejected", "rolled_back"}:
-        return _release_refused(state, offer, f"the configuration of generation {gen} is {_words(state)}", effects)
     if state.kept.trying is not None:
         return state, list(effects)  # one change at a time, or nobody could tell which of them made the device unwell
-    return replace(state, released=gen, release=None), [*effects, OfferRelease(offer, gen)]
-
-
-def _release_refused(state: State, offer: ReleaseOffer, reason: str, effects: Sequence[Effect]) -> Step:
-    gen = state.kept.gen
-    return replace(state, released=gen, release=None), [*effects, RefuseRelease(offer, gen, reason)]
+    refusal = state.kept.refused
+    if refusal is None and state.has_config and state.kept.status != "applied":
+        refusal = f"the configuration of generation {gen} is {_words(state)}"
+    handed_on = OfferRelease(offer, gen) if refusal is None else RefuseRelease(offer, gen, refusal)
+    return replace(state, released=gen, release=None), [*effects, handed_on]
 
 
 def _with_epoch(state: State, epoch: int | None) -> tuple[State, list[Effect]]:

@@ -31,6 +31,8 @@ class Kept:
     """The highest that was seen."""
     content: str | None = None
     """What that generation desires, as a hash."""
+    refused: str | None = None
+    """Why that generation as a whole came too late, if it did."""
     status: ConfigStatus | None = None
     """Of the last configuration that was offered, and so for the next four."""
     version: int | None = None
@@ -55,6 +57,8 @@ class State:
     before: Sample | None = None
     """How the device was before the trying began, whatever is tried after one another."""
     retry_at_s: float | None = None
+    unusable: ConfigReport | None = None
+    """What is reported until the next offer, of a last good configuration that the device cannot run any more."""
     release: ReleaseOffer | None = None
     """Of this generation, not handed on yet."""
     has_config: bool = False
@@ -65,6 +69,8 @@ class State:
     def report(self) -> ConfigReport | None:
         """The `config` of `reported`."""
         kept = self.kept
+        if self.unusable is not None:
+            return self.unusable
         if kept.status is None:
             return None
         return ConfigReport(

@@ -63,7 +63,7 @@ class Host:
     """Make this configuration run. Raises OSError."""
     sample: Callable[[], Sample]
     reported: ReportedState
-    releases: ReleaseTaker | None = None
+    releases: ReleaseTaker
 
 
 class Twin:
@@ -219,11 +219,11 @@ class Twin:
             case Tell(words, is_bad):
                 _log.log(logging.WARNING if is_bad else logging.INFO, words, extra={"gen": self._state.kept.gen})
                 self._report()
-            case OfferRelease(offer, gen) if host.releases is not None:
+            case OfferRelease(offer, gen):
                 host.releases.offered(offer, gen)
-            case RefuseRelease(offer, gen, reason) if host.releases is not None:
+            case RefuseRelease(offer, gen, reason):
                 host.releases.refused(offer, gen, reason)
-            case WithdrawRelease() if host.releases is not None:
+            case WithdrawRelease():
                 host.releases.withdrawn()
 
     def _report(self) -> None:
