@@ -123,6 +123,7 @@ class Agent:
         )
         self._lender.modules_changed.add(self._modules_changed.set)
         self._lender.modules_changed.add(twin.news)
+        self._lender.modules_changed.add(self._releases.news)
         self._supervisor = Supervisor(
             self._releases.specs(config),
             session=self.session,

@@ -110,6 +110,30 @@ class ReportedState:
         self.changed.clear()
 
 
+class NoUpdater:
+    """Takes the place of the updater where there is none: says so."""
+
+    def __init__(self, reported: ReportedState) -> None:
+        self._reported = reported
+
+    def offered(self, offer: ReleaseOffer, gen: int) -> None:
+        self.refused(offer, gen, "this agent has no updater")
+
+    @property
+    def is_changing(self) -> bool:
+        return False
+
+    def flaw(self, config: AgentConfig) -> str | None:  # noqa: ARG002  (of the protocol)
+        return None
+
+    def refused(self, offer: ReleaseOffer, gen: int, reason: str) -> None:
+        _log.warning("release %s is not installed: %s", offer.version, reason, extra={"gen": gen})
+        self._reported.set_release(ReleaseReport(version=offer.version, status="failed", progress=0.0, reason=reason))
+
+    def withdrawn(self) -> None:
+        pass
+
+
 def _but_progress(release: ReleaseReport | None) -> ReleaseReport | None:
     return None if release is None else release.model_copy(update={"progress": None})
 

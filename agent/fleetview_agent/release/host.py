@@ -18,9 +18,9 @@ from fleetview_agent.release.errors import RefusedError
 from fleetview_agent.release.manifest import Manifest
 from fleetview_agent.release.shelf import Shelf
 from fleetview_agent.release.updater import Clock, Trouble, Updater
-from fleetview_agent.reported import ReportedState
-from fleetview_agent.twin.watch import Sample, Watch, counted, wrong
-from fleetview_agent.wire import ReleaseOffer, ReleaseReport
+from fleetview_agent.reported import NoUpdater, ReportedState
+from fleetview_agent.twin.watch import Sample, Watch, Wrong, counted, wrong
+from fleetview_agent.wire import ReleaseOffer
 
 _log = logging.getLogger(__name__)
 
@@ -118,10 +118,7 @@ class Releases:
             self._updater.offered(offer, gen)
             return
         words = f"{MODULE} is not among the modules of this device, so that nobody takes releases"
-        _log.error("release %s: %s", offer.version, words)
-        self._reported.set_release(
-            ReleaseReport(version=offer.version, previous=self.running, status="failed", reason=words)
-        )
+        NoUpdater(self._reported).refused(offer, gen, words)
 
     def refused(self, offer: ReleaseOffer, gen: int, reason: str) -> None:
         """See `reported.ReleaseTaker`."""
@@ -153,15 +150,23 @@ class Releases:
         """See `updater.Device`."""
         self._watch = Watch(self._attached.sample(), (), time.monotonic(), float("inf"))
 
+    def news(self) -> None:
+        """A module has changed its state: between two looks it may fail more than once."""
+        if self._watch is not None:
+            self._look(self._watch)
+
     def trouble(self) -> Trouble | None:
         """See `updater.Device`."""
         if self._watch is None:
             return None
+        found = self._look(self._watch)
+        return None if found is None else Trouble(found.words, found.for_good)
+
+    def _look(self, watch: Watch) -> Wrong | None:
         sample = self._attached.sample()
         touched = frozenset(self._release.modules) if self._release is not None else frozenset()
-        self._watch = counted(replace(self._watch, touched=touched), sample)
-        found = wrong(self._watch, sample)
-        return None if found is None else Trouble(found.words, found.for_good)
+        self._watch = counted(replace(watch, touched=touched), sample)
+        return wrong(self._watch, sample)
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

@@ -159,8 +159,8 @@ class Twin:
                 continue
 
     def _validate_held(self) -> None:
-        held, releases = self._held, self._attached.releases
-        if held is not None and (releases is None or not releases.is_changing):
+        held = self._held
+        if held is not None and not self._attached.releases.is_changing:
             self._held = None
             if held == self._state.kept.trying:
                 self._happens(self._validated(held))
@@ -241,8 +241,7 @@ class Twin:
         fixed = _needs_restart(self._good, loaded.config)
         if fixed:
             return Validated(f"the file on the device has another {fixed[0]}: the agent has to be restarted first")
-        releases = self._attached.releases
-        if releases is not None and (words := releases.flaw(loaded.config)) is not None:
+        if (words := self._attached.releases.flaw(loaded.config)) is not None:
             return Validated(words)
         touched = other_modules(self._good.module_specs, loaded.config.module_specs)
         problems = list(_unstartable({name: loaded.config.module_specs[name] for name in touched}))
