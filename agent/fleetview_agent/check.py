@@ -40,7 +40,7 @@ async def answers(config: AgentConfig) -> AsyncIterator[Answer]:
         yield answer
     for answer in _log_files(config):
         yield answer
-    for answer in _modules(config):
+    for answer in (*_modules(config), *_updater(config)):
         yield answer
     yield await _broker(config)
 
@@ -104,6 +104,16 @@ def _modules(config: AgentConfig) -> list[Answer]:
             words = f"{name}: {program or missing or 'is built in'}"
             found.append(Answer("ok" if missing is None else "warning", "module", words))
     return found
+
+
+def _updater(config: AgentConfig) -> list[Answer]:
+    if "ota_updater" not in config.module_specs:
+        return []
+    if config.ota.keys:
+        return [Answer("ok", "releases", f"signed by one of the keys {', '.join(config.ota.key_ids)}")]
+    if config.ota.allow_unsigned:
+        return [Answer("warning", "releases", "are taken from anybody: set ota.keys, and leave allow_unsigned out")]
+    return [Answer("warning", "releases", "none is taken: set ota.keys to who may sign them")]
 
 
 async def _broker(config: AgentConfig) -> Answer:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from support.tls import Authority
+
 DATA = os.urandom(200_000)
 WAY = Way(timeout_s=10, rate_bytes_s=1e9, most_bytes=10**6)
 
@@ -152,6 +154,23 @@ def test_it_is_not_sent_elsewhere_than_to_the_web(store: Shop, tmp_path: Path, t
     store.location = target
     with pytest.raises(RefusedError, match=r"sends elsewhere|answers 302"):
         download(store, tmp_path).fetch()
+
+
+def test_over_https_from_whom_is_trusted_only(tmp_path: Path, store: Shop, authority: Authority) -> None:
+    with shop(store.folder, authority.issue("releases")) as secure:
+        trusting = Way(10, 1e9, 10**6, authority.cafile)
+        download(secure, tmp_path, way=trusting).fetch()
+        assert content(tmp_path) == DATA
+        for url in (secure.url, secure.url.replace("127.0.0.1", "localhost")):
+            with pytest.raises(RefusedError, match=r"certificate is not trusted.*ota\.ca"):
+                Download(f"{url}/a.tar.gz", tmp_path / "other", WAY, size=None).fetch()
+        secure.location = f"{store.url}/a.tar.gz"
+        with pytest.raises(RefusedError, match="the server sends elsewhere, to http:"):
+            Download(f"{secure.url}/a.tar.gz", tmp_path / "other", trusting, size=None).fetch()
+        store.location = f"{secure.url}/a.tar.gz"
+        secure.location = None
+        Download(f"{store.url}/a.tar.gz", tmp_path / "other", trusting, size=None).fetch()
+    assert (tmp_path / "other").read_bytes() == DATA
 
 
 def test_a_file_is_fetched_too(tmp_path: Path) -> None:

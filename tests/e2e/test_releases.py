@@ -55,10 +55,11 @@ class Device:
         archive = self.maker.archive(version, **{"script": self.script(version), **parts})
         return self.maker.offer(archive, f"{self.shop.url}/{archive.name}")
 
-    async def wants(self, release: dict[str, Any] | None) -> None:
+    async def wants(self, release: dict[str, Any], document: dict[str, Any] | None = None) -> None:
         self.gen += 1
-        self.version = None if release is None else release["version"]
-        payload = b"" if release is None else json.dumps({"v": 1, "gen": self.gen, "release": release}).encode()
+        self.version = release["version"]
+        config = {} if document is None else {"config": {"version": self.gen, "document": document}}
+        payload = json.dumps({"v": 1, "gen": self.gen, "release": release, **config}).encode()
         await self.watch.session.publish(f"fleet/v1/{ADDRESS}/desired", payload, qos=1, retain=True)
 
     @property
@@ -66,6 +67,11 @@ class Device:
         """All that were told of the generation that was desired last."""
         told = [told.release for told in self.watch.reported if told.gen == self.gen and told.release is not None]
         return [report for report in told if report.version == self.version]
+
+    @property
+    def configs(self) -> list[str | None]:
+        """The same of the configuration."""
+        return [told.config.status for told in self.watch.reported if told.gen == self.gen and told.config is not None]
 
     async def ends_as(self, status: str) -> ReleaseReport:
         await until(lambda: self.reports and self.reports[-1].status == status, 40)
@@ -102,6 +108,7 @@ async def running(device: Device, **ota: object) -> AsyncIterator[AgentProcess]:
     keys: dict[str, Any] = {
         "broker_url": device.broker.url,
         "heartbeat_interval": 0.4,
+        "verify_s": 0.6,
         "release": "factory",
         "modules": {"own": own, "ota_updater": {}},
         "ota": {"keys": [device.maker.key], "verify_s": 0.6, "settle_s": 10, **ota},
@@ -180,6 +187,29 @@ async def test_a_kill_while_a_release_is_checked_boots_into_the_one_before_and_t
             await until(lambda: device.runs("1.1"))
         versions = [version for version, _ in device.starts]
         assert versions == ["1.0", "1.0", "1.1", "1.0", "1.1"]
+
+
+async def test_a_configuration_waits_for_the_release_that_is_checked(tmp_path: Path, broker: Broker) -> None:
+    async with device_of(tmp_path, broker) as device, running(device, verify_s=2):
+        release = device.release("1.0")
+        await device.wants(release)
+        await until(lambda: device.reports and device.reports[-1].status == "checking")
+        document: dict[str, Any] = {"modules": {"third": {"command": ["sleep", "1000"]}}}
+        await device.wants(release, document)
+        await device.ends_as("committed")
+        await until(lambda: device.configs[-1:] == ["applying"])
+        assert list(dict.fromkeys(device.configs)) == ["pending", "applying"]
+        committed = [told.release is not None and told.release.status == "committed" for told in device.watch.reported]
+        applying = [told.config is not None and told.config.status == "applying" for told in device.watch.reported]
+        assert committed.index(True) < applying.index(True)
+        await until(lambda: device.configs[-1:] == ["applied"])
+        assert device.watch.births[-1].modules == ["own", "ota_updater", "third", "bridge"]
+        await device.wants(release, {"modules": {"bridge": {"command": ["sleep", "1000"]}}})
+        await until(lambda: device.configs[-1:] == ["rejected"])
+        reported = device.watch.reported[-1].config
+        assert reported is not None
+        assert "it cannot be together with release 1.0" in (reported.reason or "")
+        assert device.runs("1.0")
 
 
 async def test_the_updater_is_restarted_amid_a_check(tmp_path: Path, broker: Broker) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import ssl
 import tarfile
 import threading
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fleetview_agent.release.manifest import Manifest
+    from support.tls import Issued
 
 SLEEPER = "#!/bin/sh\nexec sleep 1000\n"
 
@@ -149,12 +151,16 @@ def _handler(shop: Shop) -> type[BaseHTTPRequestHandler]:
 
 
 @contextlib.contextmanager
-def shop(folder: Path) -> Iterator[Shop]:
+def shop(folder: Path, tls: Issued | None = None) -> Iterator[Shop]:
     """A server on a free loopback port, ended with its test."""
     made = Shop(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made))
     server.daemon_threads = True
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.cert, tls.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    made.url = f"http{'' if tls is None else 's'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

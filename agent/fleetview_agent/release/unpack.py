@@ -88,7 +88,7 @@ def unpack(archive: Path, folder: Path, bounds: Bounds) -> dict[str, Any]:
 
     What a refused archive has left in `folder` is for the caller to take away.
     """
-    durable.make_folder(folder, mode=0o755)
+    _make_folder(folder)
     entries: dict[str, Any] = {}
     most = bounds.most_bytes + MOST_NAMES * tarfile.BLOCKSIZE
     try:
@@ -103,6 +103,11 @@ def unpack(archive: Path, folder: Path, bounds: Bounds) -> dict[str, Any]:
     _links_stay_inside(folder, entries)
     _sync_folders(folder)
     return entries
+
+
+def _make_folder(path: Path) -> None:
+    durable.make_folder(path)
+    path.chmod(0o755)  # modules may run as another user
 
 
 def _only_zeros(stream: _Stream) -> None:
@@ -137,7 +142,7 @@ class _Unpacking:
             words = f"{shown(name)} is in it twice"
             raise RefusedError(words)
         if member.isdir():
-            durable.make_folder(self._folder / name, mode=0o755)
+            _make_folder(self._folder / name)
             self._entries[name] = {"folder": True}
         elif member.issym():
             self._link(name, member.linkname)
@@ -154,7 +159,7 @@ class _Unpacking:
             if entry != {"folder": True}:
                 words = f"{shown(name)} stands below {shown(str(above))}, which is no folder"
                 raise RefusedError(words)
-            durable.make_folder(self._folder / above, mode=0o755)
+            _make_folder(self._folder / above)
 
     def _link(self, name: str, target: str) -> None:
         inside = os.path.normpath(PurePosixPath(name).parent / target)
