@@ -185,9 +185,7 @@ class Agent:
                 _log.warning("module %s is configured, but %s", name, words, extra={"module_name": name})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
-        self._releases.attach(
-            Parts(lambda: self._config, self._sample, self._arrange, lambda: self._twin.is_trying, self._twin.news)
-        )
+        self._releases.attach(Parts(lambda: self._config, self._sample, self._arrange, self._twin.alone))
         self._twin.attach(Host(self._apply, self._sample, self.reported, self._releases))
 
     async def _stop(self, link: asyncio.Task[None], reason: str) -> None:

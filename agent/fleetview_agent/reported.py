@@ -1,7 +1,7 @@
 """What a device reports of what it runs: one document that several write to, and who publishes it.
 
-The twin writes `config` and `gen`, the updater `release`, the preflight `check`: each calls its method here whenever its
-part changes, and need not know of the others or of the link. Every state that a part comes into is told, in order, as
+The twin writes `config` and `gen`, the updater `release`, the self-check `preflight`: each calls its method here whenever
+its part changes, and need not know of the others or of the link. Every state that a part comes into is told, in order, as
 long as there is a link; after one that was down only the last is.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.link import Link
-from fleetview_agent.wire import CheckReport, ConfigReport, ReleaseOffer, ReleaseReport, Reported, encode
+from fleetview_agent.wire import ConfigReport, PreflightReport, ReleaseOffer, ReleaseReport, Reported, encode
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +28,6 @@ _RETRY_S = 5.0
 
 class ReleaseTaker(Protocol):
     """Who makes a release run that is desired: the updater. The twin calls it on the event loop; none of this may block."""
-
-    @property
-    def is_changing(self) -> bool:
-        """A release is being tried: a configuration waits, or nobody could tell which of them made the device unwell."""
 
     def flaw(self, config: AgentConfig) -> str | None:
         """Why a configuration cannot be together with the release that runs, in words."""
@@ -55,7 +51,7 @@ class ReportedState:
         self._gen = 0
         self._config: ConfigReport | None = None
         self._release: ReleaseReport | None = None
-        self._check: CheckReport | None = None
+        self._preflight: PreflightReport | None = None
         self._waiting: deque[Reported] = deque(maxlen=MOST_WAITING)
         self.changed = asyncio.Event()
 
@@ -82,15 +78,15 @@ class ReportedState:
             self._release = release
             self._tell(in_place=is_progress)
 
-    def set_check(self, check: CheckReport | None) -> None:
-        """The preflight's part."""
-        if check != self._check:
-            self._check = check
+    def set_preflight(self, preflight: PreflightReport | None) -> None:
+        """The self-check's part."""
+        if preflight != self._preflight:
+            self._preflight = preflight
             self._tell()
 
     def message(self) -> Reported:
         """The document as it is now."""
-        parts = {"config": self._config, "release": self._release, "check": self._check}
+        parts = {"config": self._config, "release": self._release, "preflight": self._preflight}
         known = {name: part for name, part in parts.items() if part is not None}
         return Reported.model_validate({"session": self._session, "gen": self._gen, "at": self._now(), **known})
 
@@ -118,10 +114,6 @@ class NoUpdater:
 
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         self.refused(offer, gen, "this agent has no updater")
-
-    @property
-    def is_changing(self) -> bool:
-        return False
 
     def flaw(self, config: AgentConfig) -> str | None:  # noqa: ARG002  (of the protocol)
         return None

@@ -13,8 +13,6 @@ from fleetview_agent.wire import (
     Birth,
     Certificate,
     Channel,
-    CheckAnswer,
-    CheckReport,
     Command,
     CommandResult,
     ConfigOffer,
@@ -29,6 +27,8 @@ from fleetview_agent.wire import (
     LogCounts,
     Message,
     ModuleInfo,
+    PreflightFinding,
+    PreflightReport,
     ReleaseOffer,
     ReleaseReport,
     Reported,
@@ -192,10 +192,20 @@ release_reports = made(
         "progress": maybe(fractions),
     },
 )
-check_answers = made(
-    CheckAnswer, {"what": words}, {"verdict": maybe(st.sampled_from(["ok", "warning", "error"])), "words": maybe(words)}
+preflights = made(
+    PreflightReport,
+    {},
+    {
+        "at": maybe(times),
+        **dict.fromkeys(("ok", "warnings", "errors", "skipped"), counts),
+        "findings": st.lists(
+            made(
+                PreflightFinding, {"subject": words}, {"level": maybe(st.sampled_from(["warning", "error"])), "words": words}
+            ),
+            max_size=2,
+        ),
+    },
 )
-check_reports = made(CheckReport, {}, {"at": maybe(times), "answers": st.lists(check_answers, max_size=3)})
 reported = made(
     Reported,
     {"session": ids, "gen": counts},
@@ -203,7 +213,7 @@ reported = made(
         "at": maybe(times),
         "config": maybe(config_reports),
         "release": maybe(release_reports),
-        "check": maybe(check_reports),
+        "preflight": maybe(preflights),
     },
 )
 commands = made(

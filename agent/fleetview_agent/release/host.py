@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
@@ -25,8 +24,6 @@ from fleetview_agent.wire import ReleaseOffer
 _log = logging.getLogger(__name__)
 
 MODULE = "ota_updater"
-_POLL_S = 0.5
-"""Of the twin, until nothing is being tried there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +35,8 @@ class Parts:
     sample: Callable[[], Sample]
     apply: Callable[[], None]
     """Let the modules be what `specs` says now."""
-    is_trying: Callable[[], bool]
-    """Whether the twin is busy with a configuration."""
-    settled: Callable[[], None]
-    """Called when the device is not being changed any more."""
+    alone: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    """Keeps configurations from being tried meanwhile."""
 
 
 class Releases:
@@ -55,8 +50,6 @@ class Releases:
         self._parts: Parts | None = None
         self._watch: Watch | None = None
         self._clash: str | None = None
-        self.is_changing = False
-        """Another release is being tried: nothing else should be changed now."""
         self._updater = Updater(
             config.ota,
             shelf,
@@ -171,11 +164,8 @@ class Releases:
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         """See `updater.Device`."""
-        while self._attached.is_trying():  # noqa: ASYNC110  (once a month, and the twin need not know)
-            await asyncio.sleep(_POLL_S)
-        self.is_changing = True
-        try:
-            yield
-        finally:
-            self.is_changing, self._watch = False, None
-            self._attached.settled()
+        async with self._attached.alone():
+            try:
+                yield
+            finally:
+                self._watch = None

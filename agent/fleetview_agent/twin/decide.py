@@ -34,6 +34,7 @@ from fleetview_agent.twin.model import (
     Tell,
     Validate,
     Validated,
+    Waits,
     Wanted,
     Withdrawn,
     WithdrawRelease,
@@ -91,6 +92,9 @@ def step(state: State, event: Event, now_s: float) -> Step:
             return _withdrawn(state)
         case Validated() if state.kept.trying is not None and state.watch is None:
             return _validated(state, event, now_s)
+        case Waits(words) if state.kept.trying is not None and state.watch is None:
+            state = _with(state, reason=words)
+            return state, [_tell(state)]
         case Looked(sample) if state.watch is not None:
             return _looked(state, state.watch, sample, now_s)
         case Due() if state.retry_at_s is not None and state.retry_at_s <= now_s and state.kept.trying is not None:

@@ -114,6 +114,13 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """The configuration that is tried cannot be yet, for this reason."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """How the device is now."""
 
@@ -132,7 +139,7 @@ class Failed:
     words: str
 
 
-Event = Wanted | Withdrawn | Validated | Looked | Due | Failed
+Event = Wanted | Withdrawn | Validated | Waits | Looked | Due | Failed
 
 # Effects
 

@@ -6,9 +6,10 @@ All of it happens on the event loop, in one go for each event: only the watching
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ from fleetview_agent.twin.model import (
     Tell,
     Validate,
     Validated,
+    Waits,
     Wanted,
     Withdrawn,
     WithdrawRelease,
@@ -75,6 +77,10 @@ class Twin:
         self._host: Host | None = None
         self._woken = asyncio.Event()
         self._reload = False
+        self._held = False
+        self._deferred: Configuration | None = None
+        """What would be tried if the device were not held."""
+        self._settled = asyncio.Event()
         found = keep.load(folder)
         problem = None
         self.config = local.config
@@ -86,8 +92,6 @@ class Twin:
                 problem = f"the last good configuration cannot be laid over the file of this device: {_in_words(err)}"
         self._good = self.config
         self._candidate: AgentConfig | None = None
-        self._held: Configuration | None = None
-        """To be validated once no release is being tried."""
         self._problems = found.problems
         self._state, self._first = boot(
             found.kept, found.last_good, verify_s=local.config.verify_s, now_s=time.monotonic(), problem=problem
@@ -136,6 +140,29 @@ class Twin:
             _log.info("the file is read again once the configuration that is being tried is settled")
         self._woken.set()
 
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """For whoever else changes the device: waits until no configuration is tried; and none is, as long as this is held.
+
+        Of two changes at once each would be blamed for what the other does.
+        """
+        while self._held or self._state.kept.trying is not None:
+            self._settled.clear()
+            await self._settled.wait()
+        self._held = True
+        try:
+            yield
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._held = False
+        self._settled.set()
+        waiting, self._deferred = self._deferred, None
+        if waiting is not None and waiting == self._state.kept.trying:
+            self._happens(self._validated(waiting))
+        self._woken.set()
+
     def news(self) -> None:
         """A module has changed its state: look again."""
         self._woken.set()
@@ -144,10 +171,9 @@ class Twin:
         """Watch, for ever."""
         while True:
             self._woken.clear()
-            if self._reload and self._state.kept.trying is None:
+            if self._reload and not self._held and self._state.kept.trying is None:
                 self._reload = False
                 self._reload_file()
-            self._validate_held()
             if self._state.watch is not None:
                 self._happens(Looked(self._attached.sample()))
             elif self._state.retry_at_s is not None and self._state.retry_at_s <= time.monotonic():
@@ -157,18 +183,6 @@ class Twin:
                     await self._woken.wait()
             except TimeoutError:
                 continue
-
-    def _validate_held(self) -> None:
-        held = self._held
-        if held is not None and not self._attached.releases.is_changing:
-            self._held = None
-            if held == self._state.kept.trying:
-                self._happens(self._validated(held))
-
-    @property
-    def is_trying(self) -> bool:
-        """A configuration is being tried, or about to be."""
-        return self._state.watch is not None
 
     def _wait_s(self) -> float | None:
         now_s, state = time.monotonic(), self._state
@@ -187,6 +201,8 @@ class Twin:
         before = self._state
         self._state, effects = step(before, event, time.monotonic())
         self._carry_out(before, effects)
+        if self._state.kept.trying is None:
+            self._settled.set()
 
     def _carry_out(self, before: State, effects: list[Effect]) -> None:
         for effect in effects:
@@ -201,7 +217,7 @@ class Twin:
                     self._happens(Failed(words))
                     return
 
-    def _do(self, effect: Effect) -> None:
+    def _do(self, effect: Effect) -> None:  # noqa: C901  (a table)
         host = self._attached
         match effect:
             case Keep(kept):
@@ -209,9 +225,11 @@ class Twin:
             case KeepLastGood(configuration):
                 keep.save_last_good(self._folder, configuration)
                 self._good = self.config
+            case Validate(configuration) if self._held:
+                self._deferred = configuration
+                self._happens(Waits("waits for another change of the device"))
             case Validate(configuration):
-                self._held = configuration
-                self._validate_held()
+                self._happens(self._validated(configuration))
             case Apply():
                 self._run_with(self._candidate or self._good)
             case Revert():

@@ -23,7 +23,6 @@ ConfigStatus = Literal["pending", "applying", "applied", "rejected", "rolled_bac
 ReleaseStatus = Literal[
     "queued", "downloading", "verifying", "staged", "applying", "checking", "committed", "rolled_back", "failed"
 ]
-Verdict = Literal["ok", "warning", "error"]
 CommandVerb = Literal["restart_module", "set_log_level", "ping", "diagnostics"]
 CommandStatus = Literal["accepted", "succeeded", "failed", "expired", "unknown_verb"]
 RolloutVerb = Literal["pause", "resume", "retry", "skip", "abort", "rollback"]
@@ -306,20 +305,35 @@ class ReleaseReport(Part):
             yield f"progress: {self.progress} is not a fraction of 0 to 1"
 
 
-class CheckAnswer(Part):
-    """One thing that a device looked at before its work."""
+class PreflightFinding(Part):
+    """One thing that stands in a device's way, and what to do about it."""
 
-    what: str
-    verdict: Verdict | None = None
-    words: str | None = None
-    """What was found, and how to mend it."""
+    subject: str
+    level: Literal["warning", "error"] | None = None
+    words: str = ""
 
 
-class CheckReport(Part):
-    """Whether a device can do its work."""
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""
+
+
+class PreflightReport(Part):
+    """What `fleetview-agent check` last found, in numbers; in words what is wrong, the worst first."""
 
     at: Time | None = None
-    answers: list[CheckAnswer] = []
+    ok: Count = 0
+    warnings: Count = 0
+    errors: Count = 0
+    skipped: Count = 0
+    findings: list[PreflightFinding] = []
+    """Not more than fit: see the numbers for how many there are."""
+
+    def summary(self) -> str:
+        """How many findings there are of each kind, in words: `all 20 ok` when nothing is wrong."""
+        wrong = [_many(self.errors, "error"), _many(self.warnings, "warning")]
+        shown = [words for words in wrong if words]
+        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
+        return (", ".join(shown) + f", {self.ok:,} ok" if shown else f"all {self.ok:,} ok") + skipped
 
 
 class Reported(Message):
@@ -332,8 +346,7 @@ class Reported(Message):
     at: Time | None = None
     config: ConfigReport | None = None
     release: ReleaseReport | None = None
-    check: CheckReport | None = None
-    """Beyond the contract's own fields; readers that do not know it ignore it."""
+    preflight: PreflightReport | None = None
 
 
 class Command(Message):
