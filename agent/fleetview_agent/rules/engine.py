@@ -126,12 +126,20 @@ class Engine:
             self._agent.take([{**fixed, "trace_id": None, "message": rule.log.message or words, **extra}])
         if rule.restart is not None:
             self._restart(rule, rule.restart)
+        if rule.run is not None:
+            self._run(rule, rule.run, values)
         if rule.publish is not None:
             self._publish(rule, rule.publish, values)
 
     def _restart(self, rule: Rule, name: str) -> None:
         try:
             self._agent.restart(name)
+        except ValueError as err:
+            _log.warning("rule %s: %s", rule.name, err, extra={_OF_A_RULE: rule.name})
+
+    def _run(self, rule: Rule, name: str, values: dict[str, float | str | None]) -> None:
+        try:
+            self._agent.run(name, "rule", {"rule": rule.name, "reason": rule.words, "values": values})
         except ValueError as err:
             _log.warning("rule %s: %s", rule.name, err, extra={_OF_A_RULE: rule.name})
 
