@@ -18,6 +18,8 @@ from fleetview_agent.modules.output import Output, Sink
 from fleetview_agent.modules.process import ModuleProcess, Outlets, spawn, status_words
 from fleetview_agent.modules.spec import ModuleSpec
 
+MEMORY_MIB = 256
+"""Address space of a function whose `limits` do not say otherwise."""
 _SHOWN = 200
 
 
@@ -72,12 +74,14 @@ class LoadedFunction:
         return self._output.dropped
 
     async def _ended(self) -> str | None:
-        status = await self._running.ended()
-        # Closed already, it is gone or will be, and asyncio's transport does not bear being told twice.
-        if not self._stdin.is_closing() or self._stdin.get_write_buffer_size():
-            self._stdin.abort()
-        self._running.clear_away()
-        self._output.close()
+        try:
+            status = await self._running.ended()
+        finally:
+            # Closed already, it is gone or will be, and asyncio's transport does not bear being told twice.
+            if not self._stdin.is_closing() or self._stdin.get_write_buffer_size():
+                self._stdin.abort()
+            self._running.clear_away()
+            self._output.close()
         return None if status == 0 else status_words(status, self._spec.limits)
 
     def on_answer(self, answer: Mapping[str, Any]) -> None:
@@ -113,6 +117,8 @@ class LoadedFunction:
 
 async def load(name: str, spec: ModuleSpec, mark: str, sink: Sink) -> LoadedFunction:
     """Start a process of a function. Raises SpawnError."""
+    if spec.limits.memory_mib is None:
+        spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory_mib": MEMORY_MIB})})
     loop = asyncio.get_running_loop()
     output = _Answers(name, sink)
     theirs, ours = os.pipe()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from fleetview_agent.endpoint import FailureKind, LinkError
+from fleetview_agent.journal import SERVICE
 from fleetview_agent.modules.builtin import Context
 from fleetview_agent.rules.decide import Fired, RuleBook, WasOver
 from fleetview_agent.rules.evaluate import Moment
@@ -73,7 +74,8 @@ class Engine:
     def _on_records(self, records: Sequence[Record]) -> None:
         now_s = time.monotonic()
         for record in records:
-            if _OF_A_RULE not in record and self._book.note(record, now_s):
+            is_ours = _OF_A_RULE in record and record.get("service") in {SERVICE, self._context.name}
+            if not is_ours and self._book.note(record, now_s):
                 self._news.set()
 
     async def keep_stepping(self) -> None:
