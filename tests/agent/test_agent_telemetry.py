@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -214,10 +214,15 @@ async def test_a_page_is_bounded() -> None:
     ],
 )
 async def test_what_servers_answer_that_leave_the_connection_open(answer: bytes, found: bytes | str) -> None:
+    left = asyncio.Event()
+
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
-        await reader.read()  # until the other side has enough
-        writer.close()
+        with suppress(OSError):
+            while await reader.read(1024):  # until the other side has enough
+                pass
+        writer.transport.abort()
+        left.set()
 
     server = await asyncio.start_server(say, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
@@ -227,6 +232,7 @@ async def test_what_servers_answer_that_leave_the_connection_open(answer: bytes,
         else:
             with pytest.raises(HttpError, match=found):
                 await page(url, accept="*/*", max_bytes=1000)
+        await left.wait()
 
 
 async def test_an_agent_folds_an_application_into_its_heartbeats_and_shows_its_own(tmp_path: Path, broker: Broker) -> None:
