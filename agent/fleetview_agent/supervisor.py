@@ -247,7 +247,7 @@ class Supervisor:
         spec = self._specs[name]
         mark = f"{self._session}/{name}"
         started_s = time.monotonic()
-        process = await spawn(spec.command or [], spec, mark, Outlets(stdout=output.stdout, stderr=output.stderr))
+        process = await spawn(spec.command or [], spec, mark, Outlets(output.stdout, output.stderr))
         running = self._processes[name] = ModuleProcess(process, spec, mark)
         asking: asyncio.Task[None] | None = None
         try:

@@ -125,7 +125,7 @@ async def load(name: str, spec: ModuleSpec, mark: str, sink: Sink) -> LoadedFunc
     # Not a pipe of asyncio's subprocess, which waits for its end as well: what a function has started may hold it.
     stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(ours, "wb", 0))
     try:
-        process = await spawn(spec.command or [], spec, mark, Outlets(theirs, output.stdout, output.stderr))
+        process = await spawn(spec.command or [], spec, mark, Outlets(output.stdout, output.stderr, stdin=theirs))
     except BaseException:
         stdin.abort()
         output.close()

@@ -47,9 +47,9 @@ class SpawnError(Exception):
 class Outlets:
     """Where a process reads and writes. File descriptors."""
 
-    stdin: int = subprocess.DEVNULL
     stdout: int = subprocess.DEVNULL
     stderr: int = subprocess.DEVNULL
+    stdin: int = subprocess.DEVNULL
 
 
 async def spawn(
