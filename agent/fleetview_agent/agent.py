@@ -358,9 +358,7 @@ class Agent:
         for shown in self._lender.board.metrics.values():
             figures |= shown
         figures |= self._vitals.own()
-        if self._config.module_specs:
-            figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
-        return figures
+        return {**figures, **self._supervisor.metrics()}
 
     # Logs
 

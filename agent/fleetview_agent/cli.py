@@ -138,7 +138,8 @@ def _config_check(options: argparse.Namespace) -> int:
     if any(spec.depends_on for spec in loaded.config.module_specs.values()):
         from fleetview_agent.modules.order import start_waves
 
-        waves = start_waves({name: spec.depends_on for name, spec in loaded.config.module_specs.items()})
+        specs = {name: spec for name, spec in loaded.config.module_specs.items() if spec.kind != "function"}
+        waves = start_waves({name: spec.depends_on for name, spec in specs.items()})
         print(f"modules start so: {'; then '.join(', '.join(wave) for wave in waves)}")
     return DONE
 

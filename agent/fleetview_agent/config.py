@@ -116,7 +116,7 @@ class AgentConfig(Table):
 
 
 KEYS = tuple(AgentConfig.model_fields)
-CHANGEABLE = frozenset({"heartbeat_interval", "labels", "log_level", "logs", "modules"})
+CHANGEABLE = frozenset({"heartbeat_interval", "labels", "log_level", "logs", "modules", "rules", "telemetry"})
 """What a configuration document from afar may set. All else says who the device is, how it is reached and what keeps it safe
 from such documents: that is its own file's."""
 FILE_KEYS = ("tls_cert", "tls_key", "tls_ca", "state_dir")

@@ -21,6 +21,7 @@ from fleetview_agent.certificate import read_certificate
 from fleetview_agent.config import CHANGEABLE, FILE_KEYS, KEYS, SYSTEM_STORE, AgentConfig, Deployment
 from fleetview_agent.configfile import ConfigSyntaxError, parse
 from fleetview_agent.configwords import ENVIRONMENT_PREFIX, Problem, nearest, problem_of, shown, unknown
+from fleetview_agent.functions.check import flaws as functions_flaws
 from fleetview_agent.modules.order import flaws
 from fleetview_agent.modules.registry import BUILT_IN
 from fleetview_agent.overlay import laid_over, refusals
@@ -272,6 +273,8 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
 def _module_problems(config: AgentConfig, origins: Mapping[str, str]) -> list[Problem]:
     place = origins["modules"].removeprefix("file ")
     found = [Problem(place, ".".join(filter(None, ("modules", key))), words) for key, words in flaws(config.module_specs)]
+    functions = functions_flaws(config.module_specs, config.topic_root)
+    found += [Problem(place, f"modules.{key}", words) for key, words in functions]
     rules = rules_flaws(config.rules, config.module_specs, config.publish_topics, config.topic_root)
     found += [Problem(origins["rules"].removeprefix("file "), key, words) for key, words in rules]
     for name, built_in in BUILT_IN.items():

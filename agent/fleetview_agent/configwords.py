@@ -11,7 +11,7 @@ from typing import Any
 
 from fleetview_agent.config import KEYS, LogFile, Logs
 from fleetview_agent.masking import is_secret, masked
-from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
+from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe, Triggers
 from fleetview_agent.release.settings import Ota
 from fleetview_agent.rules.spec import LogAction, Publication, Rule
 from fleetview_agent.telemetry.spec import Scrape, Telemetry
@@ -76,6 +76,7 @@ _TABLES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("rules", "log"): tuple(LogAction.model_fields),
     ("rules", "publish"): tuple(Publication.model_fields),
     ("modules",): tuple(ModuleSpec.model_fields),
+    ("modules", "on"): tuple(Triggers.model_fields),
     ("modules", "limits"): tuple(Limits.model_fields),
     ("modules", "ready"): tuple(Probe.model_fields),
     ("modules", "healthy"): tuple(Probe.model_fields),

@@ -50,6 +50,8 @@ class Lender:
             groups=supervisor.groups,
             on_modules=self.modules_changed.add,
             on_records=self.intake.hearers.add,
+            listen=self.link.listen,
+            run=supervisor.run_function,
             publish=self._publish,
             restart=supervisor.restart,
             beat=self.beat,

@@ -50,7 +50,7 @@ async def asked(url: str, *, version: str = "HTTP/1.1", accept: str = "*/*") -> 
 async def page(url: str, *, accept: str, max_bytes: int) -> bytes:
     """A whole page of at most so many bytes. Raises OSError and HttpError. Without a time limit.
 
-    Asked for in HTTP/1.0, whose answers come in one piece and end with the connection.
+    Asked for in HTTP/1.0, whose answers come in one piece.
     """
     async with asked(url, version="HTTP/1.0", accept=accept) as answer:
         if answer.status is None:
@@ -59,9 +59,9 @@ async def page(url: str, *, accept: str, max_bytes: int) -> bytes:
         if answer.status != HTTPStatus.OK:
             msg = f"it answered {answer.status}"
             raise HttpError(msg)
-        await _headers(answer.reader)
+        length = await _length(answer.reader)
         body = bytearray()
-        while data := await answer.reader.read(64 * 1024):
+        while (length is None or len(body) < length) and (data := await answer.reader.read(64 * 1024)):
             body += data
             if len(body) > max_bytes:
                 msg = f"it is larger than {max_bytes} bytes"
@@ -69,12 +69,16 @@ async def page(url: str, *, accept: str, max_bytes: int) -> bytes:
         return bytes(body)
 
 
-async def _headers(reader: asyncio.StreamReader) -> None:
+async def _length(reader: asyncio.StreamReader) -> int | None:
+    """Read the headers; how long the page is, if they tell."""
+    length = None
     for _ in range(_MOST_HEADERS):
         line = (await _line(reader)).strip().lower()
         if not line:
-            return
+            return length
         name, _, value = line.partition(b":")
+        if name == b"content-length" and value.strip().isdigit():
+            length = int(value.strip()[:18])
         if name in {b"transfer-encoding", b"content-encoding"} and value.strip() not in {b"", b"identity"}:
             msg = f"it answers in {name.decode()} {value.decode('latin-1').strip()}, which was not asked for"
             raise HttpError(msg)

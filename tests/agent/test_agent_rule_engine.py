@@ -60,6 +60,7 @@ async def test_an_agent_carries_out_its_rules(tmp_path: Path, broker: Broker) ->
                 file.writelines(f"ERROR login failed: u-{number}\n" for number in range(3))
             await until(lambda: watch.heartbeats[-1].health == "critical")
             assert "somebody tries passwords" in watch.heartbeats[-1].reasons
+            assert watch.heartbeats[-1].metrics["rules_active"]
             await until(lambda: len(started()) == 2)
             await until(lambda: len(said) > 1)
             topic, payload = said[1]

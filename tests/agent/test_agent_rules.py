@@ -14,10 +14,11 @@ from fleetview_agent.rules.decide import Fired, RuleBook, WasOver
 from fleetview_agent.rules.evaluate import Memory, Moment
 from fleetview_agent.rules.lexer import RuleError
 from fleetview_agent.rules.parse import MOST_CHARS, MOST_DEPTH, parse
-from fleetview_agent.rules.spec import Rule, is_filter, matches
+from fleetview_agent.rules.spec import Rule
 from fleetview_agent.rules.tree import All as Both
 from fleetview_agent.rules.tree import Any as Either
 from fleetview_agent.rules.tree import Compare, Condition, Lasting, LinkIs, ModuleIs, Not, Vital
+from fleetview_agent.topicfilters import is_filter, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable

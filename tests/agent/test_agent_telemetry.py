@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -201,6 +201,38 @@ async def test_a_page_is_bounded() -> None:
         assert await page(url, accept="*/*", max_bytes=5000) == b"x" * 5000
         with pytest.raises(HttpError, match="larger than 4999 bytes"):
             await page(url, accept="*/*", max_bytes=4999)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "which was not asked for"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n", "it answered 503"),
+        (b"nonsense\r\n", "did not answer in HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200, "more than 100 headers"),
+    ],
+)
+async def test_what_servers_answer_that_leave_the_connection_open(answer: bytes, found: bytes | str) -> None:
+    left = asyncio.Event()
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        with suppress(OSError):
+            while await reader.read(1024):  # until the other side has enough
+                pass
+        writer.transport.abort()
+        left.set()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
+    async with asyncio.timeout(20), server:
+        if isinstance(found, bytes):
+            assert await page(url, accept="*/*", max_bytes=1000) == found
+        else:
+            with pytest.raises(HttpError, match=found):
+                await page(url, accept="*/*", max_bytes=1000)
+        await left.wait()
 
 
 async def test_an_agent_folds_an_application_into_its_heartbeats_and_shows_its_own(tmp_path: Path, broker: Broker) -> None:

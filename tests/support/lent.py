@@ -32,6 +32,8 @@ def lent(folder: Path, **parts: Any) -> Lent:
         on_modules=Hearers[[]]().add,
         on_records=Hearers[Sequence[Record]]().add,
         groups=dict,
+        listen=lambda _topic, _hearer: lambda: None,
+        run=lambda _name, _trigger, _details: None,
         publish=_nowhere,
         restart=lambda _: None,
         beat=lambda: None,

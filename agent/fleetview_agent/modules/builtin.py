@@ -70,6 +70,11 @@ class Lent:
     """Calls back whenever a module has changed its state, until what it returned is called."""
     on_records: Callable[[Callable[[Sequence[Record]], object]], Callable[[], None]]
     """The same for all log records that go into the spool. Whoever is called back only takes note."""
+    listen: Callable[[str, Callable[[str, bytes], None]], Callable[[], None]]
+    """Calls back with topic and payload of each message below a topic (`+` and `#` as in subscriptions; retained ones not),
+    until what it returned is called."""
+    run: Callable[[str, str, Mapping[str, object]], None]
+    """A function, for this trigger and with these details. Raises ValueError, in words."""
     publish: Callable[[str, bytes], Awaitable[None]]
     """With QoS 1, until the broker has it. Raises LinkError at once while there is no link."""
     restart: Callable[[str], None]

@@ -10,7 +10,8 @@ from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.rules.lexer import RuleError
 from fleetview_agent.rules.parse import parse
-from fleetview_agent.rules.spec import Rule, matches
+from fleetview_agent.rules.spec import Rule
+from fleetview_agent.topicfilters import matches
 
 
 class Flaw(NamedTuple):
@@ -36,6 +37,8 @@ def flaws(
                 yield Flaw(f"{where}.{key}", f"{err}\n{_indented(err.marked())}")
         if rule.restart is not None and (words := _not_restartable(rule.restart, specs)) is not None:
             yield Flaw(f"{where}.restart", words)
+        if rule.run is not None and (rule.run not in specs or specs[rule.run].kind != "function"):
+            yield Flaw(f"{where}.run", _no_function(rule.run, specs))
         topic = rule.publish.topic if rule.publish is not None else None
         if topic is not None and (words := _not_published(topic, publish_topics, topic_root)) is not None:
             yield Flaw(f"{where}.publish.topic", words)
@@ -53,6 +56,15 @@ def _not_restartable(name: str, specs: Mapping[str, ModuleSpec]) -> str | None:
     if name == "rule_engine":
         return "a rule cannot restart what carries it out"
     return why_not_run(name, specs[name])
+
+
+def _no_function(name: str, specs: Mapping[str, ModuleSpec]) -> str:
+    if name in specs:
+        return f'{name} is not a function: set its kind = "function", or use `restart`'
+    known = [each for each, spec in specs.items() if spec.kind == "function"]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+    return f"no function is called {name!r}; {hint}"
 
 
 def _not_published(topic: str, publish_topics: Sequence[str], topic_root: str) -> str | None:

@@ -80,6 +80,11 @@ class RuleBook:
         """What this moment brings, in the order of the rules. To be asked in order of time."""
         return [outcome for each in self._running if (outcome := each.advance(moment)) is not None]
 
+    @property
+    def active(self) -> int:
+        """How many have fired and are not over."""
+        return sum(each.is_active for each in self._running)
+
     def findings(self) -> Findings:
         """What the rules that are active say of the device's health."""
         active = [each.rule for each in self._running if each.is_active]

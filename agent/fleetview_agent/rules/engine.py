@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from fleetview_agent.endpoint import FailureKind, LinkError
+from fleetview_agent.journal import SERVICE
 from fleetview_agent.modules.builtin import Context
 from fleetview_agent.rules.decide import Fired, RuleBook, WasOver
 from fleetview_agent.rules.evaluate import Moment
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 """Between two looks at what changes without a word. Log records that count and modules' states are looked at at once."""
+SPACING_S = 0.1
+"""Between two looks at least: a flood of records that count must not become a flood of looks."""
 MOST_WAITING = 100
 """Publications that wait for the link; the oldest are dropped."""
 _RETRY_S = 2.0
@@ -36,7 +39,7 @@ async def run(context: Context) -> None:
     config = context.agent.config()
     engine = Engine(context, RuleBook(config.rules, config.module_specs))
     with engine.listening():
-        engine.step()
+        engine.begin()
         context.ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.keep_stepping(), name="rules")
@@ -54,6 +57,7 @@ class Engine:
         self._asks_for_metrics = book.asks_for(Metric) or book.asks_for(Rate)
         config = self._agent.config()
         self._events = f"{config.topic_root}/{config.address}/event"
+        self._fired = 0
         self._news = asyncio.Event()
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._to_publish = asyncio.Event()
@@ -73,8 +77,14 @@ class Engine:
     def _on_records(self, records: Sequence[Record]) -> None:
         now_s = time.monotonic()
         for record in records:
-            if _OF_A_RULE not in record and self._book.note(record, now_s):
+            is_ours = _OF_A_RULE in record and record.get("service") in {SERVICE, self._context.name}
+            if not is_ours and self._book.note(record, now_s):
                 self._news.set()
+
+    def begin(self) -> None:
+        """Look at the rules for the first time."""
+        self._count(0)
+        self.step()
 
     async def keep_stepping(self) -> None:
         """Look at the rules, for ever."""
@@ -86,6 +96,7 @@ class Engine:
                 pass
             self._news.clear()
             self.step()
+            await asyncio.sleep(SPACING_S)
 
     def step(self) -> None:
         """Look at the rules once."""
@@ -98,6 +109,12 @@ class Engine:
                     _log.info("rule %s is over after %.0f s", rule.name, after_s, extra={_OF_A_RULE: rule.name})
         if outcomes:
             self._context.find(self._book.findings())
+            self._count(sum(isinstance(outcome, Fired) for outcome in outcomes))
+
+    def _count(self, fired: int) -> None:
+        self._fired += fired
+        total = self._agent.board.counters.take("rules_fired_total", [("", self._fired)])
+        self._context.show({"rules_active": self._book.active, "rules_fired_total": total or 0})
 
     def _moment(self) -> Moment:
         return Moment(
@@ -126,12 +143,20 @@ class Engine:
             self._agent.take([{**fixed, "trace_id": None, "message": rule.log.message or words, **extra}])
         if rule.restart is not None:
             self._restart(rule, rule.restart)
+        if rule.run is not None:
+            self._run(rule, rule.run, values)
         if rule.publish is not None:
             self._publish(rule, rule.publish, values)
 
     def _restart(self, rule: Rule, name: str) -> None:
         try:
             self._agent.restart(name)
+        except ValueError as err:
+            _log.warning("rule %s: %s", rule.name, err, extra={_OF_A_RULE: rule.name})
+
+    def _run(self, rule: Rule, name: str, values: dict[str, float | str | None]) -> None:
+        try:
+            self._agent.run(name, "rule", {"rule": rule.name, "reason": rule.words, "values": values})
         except ValueError as err:
             _log.warning("rule %s: %s", rule.name, err, extra={_OF_A_RULE: rule.name})
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fleetview_agent.configvalues import Name, Table, Text, all_different
 from fleetview_agent.modules.spec import Period
+from fleetview_agent.topicfilters import FILTER_WORDS, is_filter
 
 Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 MOST_PAYLOAD_BYTES = 16 * 1024
@@ -87,6 +87,8 @@ class Rule(Table):
     """Of `health`, in words. None: the rule and its condition."""
     restart: Name | None = None
     """The module to restart."""
+    run: Name | None = None
+    """The function to run."""
     publish: Publication | None = None
 
     @property
@@ -96,7 +98,7 @@ class Rule(Table):
 
     @model_validator(mode="after")
     def _does_something(self) -> Rule:
-        actions = ("log", "health", "restart", "publish")
+        actions = ("log", "health", "restart", "run", "publish")
         if all(getattr(self, action) is None for action in actions):
             msg = f"a rule that does something expected: one of {', '.join(actions)}"
             raise ValueError(msg)
@@ -111,32 +113,9 @@ def _unique(rules: list[Rule]) -> list[Rule]:
 def _filters(values: list[str]) -> list[str]:
     for value in values:
         if not is_filter(value):
-            msg = f"topics with '+' for one level and a last '#' for all that follow expected, not {value!r}"
+            msg = f"{FILTER_WORDS} expected, not {value!r}"
             raise ValueError(msg)
     return values
-
-
-def is_filter(value: str) -> bool:
-    """Whether it is one that a broker takes, and that does not reach into what belongs to the broker."""
-    levels = value.split("/")
-    wild = all(level in {"+", "#"} or not set(level) & set("+#\0") for level in levels)
-    return bool(value) and wild and "#" not in levels[:-1] and levels[0] not in {"+", "#"} and not value.startswith("$")
-
-
-def matches(topic: str, filters: Sequence[str]) -> bool:
-    """Whether one of these filters means this topic."""
-    return any(_means(wanted.split("/"), topic.split("/")) for wanted in filters)
-
-
-def _means(wanted: list[str], levels: list[str]) -> bool:
-    if wanted[-1] == "#":
-        wanted = wanted[:-1]
-        return len(levels) >= len(wanted) and _means_all(wanted, levels[: len(wanted)])
-    return len(levels) == len(wanted) and _means_all(wanted, levels)
-
-
-def _means_all(wanted: list[str], levels: list[str]) -> bool:
-    return all(each in {"+", level} for each, level in zip(wanted, levels, strict=True))
 
 
 Rules = Annotated[list[Rule], Field(max_length=200), AfterValidator(_unique)]
