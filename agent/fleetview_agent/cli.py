@@ -141,7 +141,27 @@ def _config_check(options: argparse.Namespace) -> int:
         specs = {name: spec for name, spec in loaded.config.module_specs.items() if spec.kind != "function"}
         waves = start_waves({name: spec.depends_on for name, spec in specs.items()})
         print(f"modules start so: {'; then '.join(', '.join(wave) for wave in waves)}")
-    return DONE
+    return DONE if _from_afar(options, loaded) else NO
+
+
+def _from_afar(options: argparse.Namespace, loaded: Loaded) -> bool:
+    """Say what is laid over the file when the agent runs; whether it can be."""
+    from fleetview_agent.configload import ConfigError
+    from fleetview_agent.store import Store
+    from fleetview_agent.twin.keep import load
+
+    last_good = load(Store(loaded.config.state_dir or Path(), loaded.config.agent_id).folder).last_good
+    if last_good is None:
+        return True
+    keys = ", ".join(last_good.document) or "nothing"
+    print(f"over this the agent lays configuration {last_good.version}, which was verified here and sets {keys}")
+    try:
+        _source(options).load(last_good.document)
+    except ConfigError as err:
+        for problem in err.problems:
+            print(problem, file=sys.stderr)
+        return False
+    return True
 
 
 def _schema(name: str | None) -> int:
