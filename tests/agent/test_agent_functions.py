@@ -51,6 +51,8 @@ class World:
     made: list[int] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
     why: list[str] = field(default_factory=list)
+    protocols: dict[str, float] = field(default_factory=dict)
+    """`idle_s` of the processes that were started."""
     asked: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class World:
                     assert name not in self.ending
                     assert self.obstacle is None
                     self.busy[name] = call
+                    self.protocols[name] = self.specs[name].idle_s
                     self.loaded.add(name)
                     self.made.append(call.input["number"])
                     assert len(self.busy) <= MOST_AT_ONCE
@@ -75,7 +78,7 @@ class World:
                     self.dropped.append(call.input["number"])
                     self.why.append(why)
         assert self.lives.all_unloaded is not bool(self.loaded)
-        for name in self.busy:
+        for name in self.busy.keys() & self.specs.keys():
             assert self.state(name) == "running" or name in self.ending
 
     def trigger(self, name: str = "f") -> None:
@@ -85,7 +88,7 @@ class World:
     def returned(self, name: str = "f", failure: str | None = None, *, stays: bool = False) -> None:
         if self.busy.pop(name, None) is None:
             return
-        stays = stays and self.specs[name].idle_s > 0
+        stays = stays and self.protocols[name] > 0
         if not stays:
             self.loaded.discard(name)
             self.ending.discard(name)
@@ -96,6 +99,11 @@ class World:
             self.loaded.discard(name)
             self.ending.discard(name)
             self.obey(self.lives.gone(name, failure, self.now_s))
+
+    def reconfigure(self, specs: dict[str, ModuleSpec]) -> None:
+        self.specs = specs
+        self.obey(self.lives.reconfigure(specs, self.now_s))
+        assert [info.name for info in self.lives.infos()] == list(specs)
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
@@ -172,6 +180,23 @@ def test_calls_wait_for_what_the_function_depends_on_but_not_for_ever() -> None:
     assert world.made == [2]
 
 
+def test_another_configuration_leaves_alone_what_it_does_not_change() -> None:
+    world = World({"f": function(idle_s=60), "g": function(), "h": function()})
+    for name in "fgh":
+        world.trigger(name)
+    world.trigger("g")
+    world.trigger("h")
+    world.reconfigure({"f": function(idle_s=60, queue=3, on={"every_s": 5}), "g": function(timeout_s=9), "new": function()})
+    assert world.ending == {"g", "h"}
+    assert world.why == ["it was taken out of the configuration"]
+    assert world.state("f") == "running"
+    world.returned("g", "killed by SIGTERM")
+    world.returned("h", "killed by SIGTERM")
+    assert world.made == [1, 2, 3, 4], "the call that waited is made by the new g"
+    world.reconfigure({"h": function()})
+    assert world.state("h") == "stopped"
+
+
 def test_no_more_run_at_once_than_may_and_those_that_wait_longest_come_first() -> None:
     names = [f"f{number}" for number in range(MOST_AT_ONCE + 2)]
     world = World({name: function() for name in names})
@@ -194,7 +219,22 @@ def test_a_queue_is_bounded() -> None:
 NAMES = ("a", "b", "c", "d", "e", "f")
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["trigger", "trigger", "ok", "fail", "gone", "crash", "wait", "restart", "obstacle"]),
+        st.sampled_from(
+            [
+                "trigger",
+                "trigger",
+                "ok",
+                "fail",
+                "gone",
+                "crash",
+                "wait",
+                "restart",
+                "obstacle",
+                "take out",
+                "put in",
+                "change",
+            ]
+        ),
         st.sampled_from([*NAMES, "a", "a", "f", "f"]),
         st.sampled_from([0.0, 1.0, 15.0, 100.0]),
     ),
@@ -204,7 +244,7 @@ STEPS = st.lists(
 
 def step(world: World, what: str, name: str, seconds: float) -> None:
     match what:
-        case "trigger":
+        case "trigger" if name in world.specs:
             world.trigger(name)
         case "ok":
             world.returned(name, stays=True)
@@ -216,9 +256,21 @@ def step(world: World, what: str, name: str, seconds: float) -> None:
             world.gone(name, "killed by SIGKILL")
         case "wait":
             world.wait(seconds)
-        case "restart":
-            world.obey(world.lives.restart(name, world.now_s))
         case _:
+            rearrange(world, what, name, seconds)
+
+
+def rearrange(world: World, what: str, name: str, seconds: float) -> None:
+    match what:
+        case "take out":
+            world.reconfigure({each: spec for each, spec in world.specs.items() if each != name})
+        case "put in":
+            world.reconfigure({name: function(queue=2), **world.specs})
+        case "change" if name in world.specs:
+            world.reconfigure({**world.specs, name: function(idle_s=seconds, queue=2, wait_s=20)})
+        case "restart" if name in world.specs:
+            world.obey(world.lives.restart(name, world.now_s))
+        case "obstacle":
             world.obstacle = None if world.obstacle else "db failed"
 
 
@@ -234,7 +286,7 @@ def test_no_call_is_made_twice_and_none_vanishes(steps: list[tuple[str, str, flo
         world.obey(world.lives.stop())
         assert world.ending == world.loaded
     world.obstacle = None
-    for _ in range(200):  # all that waits is made in the end
+    for _ in range(100):  # all that waits is made in the end
         world.wait(10)
         for name in NAMES:
             world.returned(name)

@@ -62,6 +62,10 @@ class Dropped:
 Action = Run | Unload | Dropped | Became
 
 
+_MAY_CHANGE = {"depends_on", "wait_s", "version", "on", "queue"}
+"""What its process does not know of."""
+
+
 @dataclass(slots=True)
 class _Function:
     name: str
@@ -73,10 +77,10 @@ class _Function:
     is_busy: bool = False
     is_loaded: bool = False
     is_ending: bool = False
-    is_gone: bool = False
-    """Not in the configuration any more. What it counted goes on if it comes back."""
     due_s: float | None = None
     """When `backoff`, or idling, is over."""
+    is_leaving: bool = False
+    """It is not in the configuration any more; its process is still ending."""
     runs: int = 0
     failures: int = 0
 
@@ -98,9 +102,7 @@ class FunctionLives:
     def infos(self) -> list[ModuleInfo]:
         """How they are, as heartbeats tell it."""
         found = []
-        for each in self._functions.values():
-            if each.is_gone:
-                continue
+        for each in self._present():
             texts = {"version": each.spec.version, "reason": each.reason}
             known = {name: text for name, text in texts.items() if text is not None}
             found.append(ModuleInfo(name=each.name, state=each.state, restarts=0, **known))
@@ -108,7 +110,10 @@ class FunctionLives:
 
     def totals(self) -> dict[str, tuple[int, int]]:
         """How many calls of each were made, and how many of these failed, since the session began."""
-        return {each.name: (each.runs, each.failures) for each in self._functions.values()}
+        return {each.name: (each.runs, each.failures) for each in self._present()}
+
+    def _present(self) -> list[_Function]:
+        return [each for each in self._functions.values() if not each.is_leaving]
 
     @property
     def all_unloaded(self) -> bool:
@@ -150,6 +155,7 @@ class FunctionLives:
         was_asked, function.is_ending = function.is_ending, function.is_ending and not is_gone
         # told to end meanwhile: that it did not finish is no failure of its own
         actions = [] if was_asked else list(self._returned(function, failure, now_s))
+        self._forget_those_that_left()
         return actions + list(self._settle(now_s))
 
     def gone(self, name: str, failure: str | None, now_s: float) -> list[Action]:
@@ -160,6 +166,7 @@ class FunctionLives:
         actions: list[Action] = []
         if not was_asked:
             actions += self._fail(function, failure, now_s) if failure else _become(function, "stopped", NOT_LOADED)
+        self._forget_those_that_left()
         return actions + list(self._settle(now_s))
 
     def advance(self, now_s: float) -> list[Action]:
@@ -186,22 +193,29 @@ class FunctionLives:
         return actions + list(self._settle(now_s))
 
     def reconfigure(self, specs: Mapping[str, ModuleSpec], now_s: float) -> list[Action]:
-        """Take other specs for those there were. Only what would be another process by its spec is unloaded."""
+        """Make these the functions. What is as it was runs on; calls wait on, where there is still a function for them."""
         actions: list[Action] = []
         for name, spec in specs.items():
             function = self._functions.setdefault(name, _Function(name, spec, Restarts(self._rng)))
-            is_same = not function.is_gone and function.spec.runs_like(spec)
-            function.spec, function.is_gone = spec, False
-            if not is_same:
+            is_same = spec.model_dump(exclude=_MAY_CHANGE) == function.spec.model_dump(exclude=_MAY_CHANGE)
+            function.spec, was_leaving, function.is_leaving = spec, function.is_leaving, False
+            if not is_same or was_leaving:
                 function.history.reset()
                 function.due_s = None
                 actions += [*_become(function, "stopped", NOT_LOADED), *_unload(function)]
-        for name, function in self._functions.items():
-            if name not in specs and not function.is_gone:
-                function.is_gone, function.due_s = True, None
-                actions += _drop_all(function, "it was taken out of the configuration")
-                actions += [*_become(function, "stopped", NOT_LOADED), *_unload(function)]
+        for function in self._present():
+            if function.name not in specs:
+                function.is_leaving, function.due_s = True, None
+                dropped = _drop_all(function, "it was taken out of the configuration")
+                actions += [*dropped, *_become(function, "stopped", None), *_unload(function)]
+        self._forget_those_that_left()
+        self._functions = {name: self._functions[name] for name in (*specs, *(self._functions.keys() - specs.keys()))}
         return actions + list(self._settle(now_s))
+
+    def _forget_those_that_left(self) -> None:
+        for function in list(self._functions.values()):
+            if function.is_leaving and not function.is_loaded and not function.is_busy:
+                del self._functions[function.name]
 
     def stop(self) -> list[Action]:
         """Unload them all. None runs from now on."""

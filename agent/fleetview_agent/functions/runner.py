@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -72,11 +72,10 @@ class Functions:
         self._news = asyncio.Event()
         self._unloaded = asyncio.Event()
         self._dropped_before = 0
-        self._is_running = False
-        self._schedules: dict[str, Schedule] = {}
-        self._deaf: dict[str, list[Callable[[], None]]] = {}
-        """To stop hearing of its topics, by function."""
         self._told: dict[str, ModuleState] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._deaf: dict[tuple[str, str], Callable[[], None]] = {}
+        """What ends listening, by function and topic."""
         self._unreported: dict[str, tuple[int, float]] = {}
         """Calls that were dropped without a word, and when the last word was, by function."""
 
@@ -116,21 +115,26 @@ class Functions:
         self._obey(self._lives.restart(name, time.monotonic()))
         self._news.set()
 
+    def reconfigure(self, specs: Mapping[str, ModuleSpec]) -> None:
+        """Make these the functions while others run on. The specs must be without flaws."""
+        self._specs = specs
+        self._obey(self._lives.reconfigure(specs, time.monotonic()))
+        self._set_triggers()
+        self._news.set()
+
     def look(self) -> None:
         """Another module has changed its state."""
         self._news.set()
 
     async def run(self) -> None:
         """Keep them, for ever."""
-        self._is_running = True
-        for name, spec in self._specs.items():
-            self._arm(name, spec)
+        self._set_triggers()
         try:
             while True:
                 self._tick()
                 self._obey(self._lives.advance(time.monotonic()))
                 try:
-                    async with asyncio.timeout(self._wait_s(self._schedules.values())):
+                    async with asyncio.timeout(self._wait_s()):
                         await self._news.wait()
                 except TimeoutError:
                     continue
@@ -138,32 +142,9 @@ class Functions:
                 if self._defect is not None:
                     raise self._defect
         finally:
-            for name in tuple(self._schedules):
-                self._disarm(name)
+            for stop in self._deaf.values():
+                stop()
             await self._abandon()
-
-    def reconfigure(self, specs: Mapping[str, ModuleSpec]) -> None:
-        """Make these the functions: whatever they leave as it was stays loaded, and keeps its times."""
-        before, self._specs = self._specs, specs
-        self._obey(self._lives.reconfigure(specs, time.monotonic()))
-        if self._is_running:
-            for name in before:
-                if name not in specs or specs[name].on != before[name].on:
-                    self._disarm(name)
-            for name, spec in specs.items():
-                if name not in self._schedules:
-                    self._arm(name, spec)
-        self._news.set()
-
-    def _arm(self, name: str, spec: ModuleSpec) -> None:
-        """Let its triggers fire."""
-        self._schedules[name] = Schedule(spec.on, time.monotonic())
-        self._deaf[name] = [self._around.listen(topic, partial(self._on_message, name)) for topic in spec.on.topics]
-
-    def _disarm(self, name: str) -> None:
-        del self._schedules[name]
-        for stop in self._deaf.pop(name):
-            stop()
 
     async def stop(self) -> None:
         """Unload them all; return when they are gone, or have had their time."""
@@ -186,15 +167,28 @@ class Functions:
 
     # Triggers
 
+    def _set_triggers(self) -> None:
+        """Listen and look at the clock as the specs say; what is as it was goes on."""
+        wanted = {(name, topic) for name, spec in self._specs.items() for topic in spec.on.topics}
+        for name, topic in self._deaf.keys() - wanted:
+            self._deaf.pop((name, topic))()
+        for name, topic in wanted - self._deaf.keys():
+            self._deaf[name, topic] = self._around.listen(topic, partial(self._on_message, name))
+        before, self._schedules = self._schedules, {}
+        for name, spec in self._specs.items():
+            kept = before.get(name)
+            is_same = kept is not None and kept.triggers == spec.on
+            self._schedules[name] = kept if kept is not None and is_same else Schedule(spec.on, time.monotonic())
+
     def _tick(self) -> None:
         for name, schedule in self._schedules.items():
             for trigger in schedule.due(time.monotonic(), datetime.now(UTC)):
                 if not self._lives.is_waiting(name, trigger):  # one that waits will do for both
                     self.trigger(name, trigger, {})
 
-    def _wait_s(self, schedules: Iterable[Schedule]) -> float | None:
+    def _wait_s(self) -> float | None:
         now_s, now = time.monotonic(), datetime.now(UTC)
-        waits = [schedule.wait_s(now_s, now) for schedule in schedules]
+        waits = [schedule.wait_s(now_s, now) for schedule in self._schedules.values()]
         due_s = self._lives.next_due_s()
         waits.append(None if due_s is None else max(0.0, due_s - now_s))
         return min((wait_s for wait_s in waits if wait_s is not None), default=None)
@@ -212,7 +206,8 @@ class Functions:
 
     def _obstacle(self, spec: ModuleSpec) -> str | None:
         states = {info.name: info.state for info in self._around.modules()} if spec.depends_on else {}
-        return next((f"{name} is {states[name]}" for name in spec.depends_on if states[name] != "running"), None)
+        found = ((name, states.get(name, "not there")) for name in spec.depends_on)
+        return next((f"{name} is {state}" for name, state in found if state != "running"), None)
 
     # What is decided, and what comes of it
 
@@ -220,7 +215,7 @@ class Functions:
         for action in actions:
             match action:
                 case Run(name, call):
-                    self._begin(self._make(name, call), name)
+                    self._begin(self._make(name, self._specs[name], call), name)
                 case Unload(name) if name in self._loaded:
                     self._loaded[name].unload()
                 case Unload(name):
@@ -253,7 +248,7 @@ class Functions:
             count, last_s = 0, time.monotonic()
         self._unreported[name] = count, last_s
 
-    async def _make(self, name: str, call: Call) -> None:
+    async def _make(self, name: str, spec: ModuleSpec, call: Call) -> None:
         """One call, from its beginning to its end."""
         call_id = str(next(self._numbers))
         began_s = time.monotonic()
@@ -261,7 +256,7 @@ class Functions:
             loaded = self._loaded.get(name)
             if loaded is None or loaded.end.done():
                 self._forget(name)
-                loaded = await self._load(name)
+                loaded = await self._load(name, spec)
         except SpawnError as err:
             self._to_end.discard(name)
             self._returned(name, str(err), call_id, call, began_s, is_gone=True)
@@ -282,11 +277,7 @@ class Functions:
         self._obey(self._lives.returned(name, failure, time.monotonic(), is_gone=is_gone))
         self._news.set()
 
-    async def _load(self, name: str) -> LoadedFunction:
-        spec = self._specs.get(name)
-        if spec is None:
-            words = "it was taken out of the configuration"
-            raise SpawnError(words)
+    async def _load(self, name: str, spec: ModuleSpec) -> LoadedFunction:
         loaded = await load(name, spec, f"{self._session}/{name}", self._sink)
         self._around.group_began(loaded.group)
         self._loaded[name] = loaded

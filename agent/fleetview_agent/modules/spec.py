@@ -173,7 +173,7 @@ class ModuleSpec(Table):
         return signal.Signals[self.stop_signal]
 
 
-_BESIDE = {"depends_on", "wait_s", "restart", "stop_signal", "stop_grace_s", "version", "on", "idle_s", "queue"}
+_BESIDE = {"depends_on", "wait_s", "restart", "stop_signal", "stop_grace_s", "version"}
 """What the agent needs to know of a module, and its process does not."""
 
 
