@@ -45,7 +45,7 @@ def laid_over(tmp_path: Path, document: dict[str, Any], environ: dict[str, str] 
 def test_whoever_adds_a_key_decides_whether_a_document_may_set_it() -> None:
     on_the_device_only = {
         "agent_id", "broker_url", "tenant", "site", "tls_cert", "tls_key", "tls_ca", "state_dir", "deployment", "topic_root",
-        "release", "verify_s",
+        "release", "verify_s", "ota", "publish_topics",
     }  # fmt: skip
     assert set(KEYS) - CHANGEABLE == on_the_device_only
     assert set(KEYS) >= CHANGEABLE
