@@ -14,6 +14,7 @@ from fleetview_agent.certificate import read_certificate
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.modules.process import SpawnError, startable
+from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.mqtt import open_session
 from fleetview_agent.wire import Channel, Topics
 
@@ -39,7 +40,7 @@ async def answers(config: AgentConfig) -> AsyncIterator[Answer]:
         yield answer
     for answer in _log_files(config):
         yield answer
-    for answer in _modules(config):
+    for answer in (*_modules(config), *_updater(config)):
         yield answer
     yield await _broker(config)
 
@@ -99,9 +100,20 @@ def _modules(config: AgentConfig) -> list[Answer]:
         except SpawnError as err:
             found.append(Answer("error", "module", f"{name}: {err}"))
         else:
-            words = f"{name}: {program}" if program else f"{name} is built in, and this version runs none of those"
-            found.append(Answer("ok" if program else "warning", "module", words))
+            missing = why_not_run(name, spec)
+            words = f"{name}: {program or missing or 'is built in'}"
+            found.append(Answer("ok" if missing is None else "warning", "module", words))
     return found
+
+
+def _updater(config: AgentConfig) -> list[Answer]:
+    if "ota_updater" not in config.module_specs:
+        return []
+    if config.ota.keys:
+        return [Answer("ok", "releases", f"signed by one of the keys {', '.join(config.ota.key_ids)}")]
+    if config.ota.allow_unsigned:
+        return [Answer("warning", "releases", "are taken from anybody: set ota.keys, and leave allow_unsigned out")]
+    return [Answer("warning", "releases", "none is taken: set ota.keys to who may sign them")]
 
 
 async def _broker(config: AgentConfig) -> Answer:
