@@ -17,6 +17,7 @@ from typing import Literal, TextIO
 
 from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
+from fleetview_agent.check import answers
 from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.diagnostics import Diagnostics, Sources
@@ -135,7 +136,9 @@ class Agent:
             on_change=self._lender.modules_changed.tell,
         )
         self._log_level = LogLevel(config.log_level)
-        sources = Sources(lambda: self._config, host_info, self.heartbeat, self._intake.recent)
+        sources = Sources(
+            lambda: self._config, lambda: answers(self._config), host_info, self.heartbeat, self._intake.recent
+        )
         verbs = {
             "ping": ping(self._started_s),
             "restart_module": restart_module(self._supervisor),

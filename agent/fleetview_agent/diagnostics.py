@@ -16,7 +16,6 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, to_json
 
 from fleetview_agent import __version__, journal
-from fleetview_agent.check import answers
 from fleetview_agent.commands import Answer
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.durable import write_atomically
@@ -42,7 +41,8 @@ class Sources:
     """What a bundle is made of, each asked when one is made."""
 
     config: Callable[[], AgentConfig]
-    """The one that it runs with now."""
+    checks: Callable[[], AsyncIterator[Any]]
+    """The answers of `fleetview-agent check` as dataclasses, as they come in."""
     host: Callable[[], HostInfo]
     heartbeat: Callable[[], Heartbeat]
     recent: Recent
@@ -66,7 +66,7 @@ class Diagnostics:
         self._busy = True
         try:
             yield Answer("accepted", "gathering: configuration, modules, vitals, logs, checks")
-            checks = await _in_a_thread(lambda: checked(self._sources.config()))
+            checks = await _in_a_thread(lambda: checked(self._sources.checks))
             packed = pack(self._contents(checks, command_id))
             yield self._deliver(packed, command_id)
         finally:
@@ -74,15 +74,15 @@ class Diagnostics:
 
     def _contents(self, checks: list[dict[str, Any]], command_id: str) -> dict[str, Any]:
         sources = self._sources
-        heartbeat = sources.heartbeat()
+        config, heartbeat = sources.config(), sources.heartbeat()
         return {
             "v": 1,
             "id": command_id,
             "at": format_time(datetime.now(UTC)),
-            "device": str(sources.config().address),
+            "device": str(config.address),
             "agent": {"version": __version__},
             "host": sources.host().model_dump(mode="json", exclude_none=True),
-            "configuration": masked_config(sources.config()),
+            "configuration": masked_config(config),
             "heartbeat": heartbeat.model_dump(mode="json", exclude_unset=True),
             "modules": [module.model_dump(mode="json", exclude_unset=True) for module in heartbeat.modules],
             "checks": checks,
@@ -137,12 +137,12 @@ def _as_json(contents: dict[str, Any]) -> bytes:
         return to_json({**contents, "logs": [], "older_logs": f"left out: {str(err)[:200]}"}, fallback=str)
 
 
-async def checked(config: AgentConfig) -> list[dict[str, Any]]:
-    """The answers of `fleetview-agent check`, as far as they come in time."""
+async def checked(checks: Callable[[], AsyncIterator[Any]]) -> list[dict[str, Any]]:
+    """The answers of all checks, as far as they come in time."""
     found: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(CHECKS_S):
-            async for answer in answers(config):
+            async for answer in checks():
                 found.append(asdict(answer))  # noqa: PERF401  (those that came in time are kept)
     except TimeoutError:
         found.append({"verdict": "error", "what": "check", "words": f"not done within {CHECKS_S:g} s; the rest is unknown"})

@@ -30,7 +30,6 @@ from fleetview.core.commandplan import (
 )
 from fleetview.core.commandtargets import TargetError, Targets, parse_targets
 from fleetview.feeds.bundles import file_name, write_bundle
-from fleetview.feeds.states import Up
 from fleetview.paths import state_dir
 from fleetview.who import operator
 from fleetview_agent.wire.topics import Topics
@@ -237,9 +236,9 @@ async def _follow(sender: CommandSender, order: Order, ask: _Ask, *, as_json: bo
     status.clear()
     complete = await _bundles(sender, order, ask)
     narrate(order.words)
-    if order.counts[Outcome.NOT_SENT] == len(order.requests):
+    if not any(request.sends for request in order.requests.values()):
         narrate(next(iter(order.requests.values())).message)
-        return UNREACHABLE if not isinstance(sender.link, Up) else NO
+        return UNREACHABLE
     return 0 if order.unsuccessful == 0 and complete else NO
 
 

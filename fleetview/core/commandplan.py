@@ -23,6 +23,8 @@ MIN_EXPIRES_S, MAX_EXPIRES_S = 1.0, 86_400.0
 DEFAULT_LEVEL_S = 900.0
 MAX_LEVEL_S = 86_400.0
 MAX_ARG_CHARS = 256
+_MOST_NAMED = 24
+"""Addresses in a command that is shown."""
 MAX_BUNDLES = 64
 """Bundles of diagnostics that are put together at once: 24 MiB at most."""
 
@@ -184,6 +186,18 @@ def modules_of(devices: Iterable[Device]) -> list[tuple[str, int]]:
     return sorted(numbers.items(), key=lambda item: (-worst[item[0]], item[0]))
 
 
+def filter_for(devices: Sequence[Device], known: Mapping[Address, Device]) -> str | None:
+    """A filter that means just these of all that are known: all, or whole sites. None when there is none so short."""
+    if len(devices) == 1:
+        return None
+    if len(devices) == len(known):
+        return "device:*"
+    sites = {device.address.site for device in devices}
+    if len(devices) == sum(address.site in sites for address in known):
+        return f"site:{','.join(sorted(sites))}"
+    return None
+
+
 def command_line(
     verb: Verb,
     target: str | Sequence[Address],
@@ -193,8 +207,12 @@ def command_line(
     reason: str,
     options: str = "",
 ) -> str:
-    """The command that does the same; `target` is a filter, or the devices one by one."""
-    words = shlex.quote(target) if isinstance(target, str) else " ".join(shlex.quote(str(each)) for each in target)
+    """The command that does the same; `target` is a filter, or the devices one by one, of which the first are named."""
+    if isinstance(target, str):
+        words = shlex.quote(target)
+    else:
+        words = " ".join(str(each) for each in target[:_MOST_NAMED])
+        words += f" ... and {len(target) - _MOST_NAMED:,} more addresses" if len(target) > _MOST_NAMED else ""
     parts = [f"fleetview command{options} {verb.name} {words}"]
     parts += (f"--arg {shlex.quote(f'{name}={_text(value)}')}" for name, value in args.items())
     if expires_s != DEFAULT_EXPIRES_S:

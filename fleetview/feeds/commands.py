@@ -15,7 +15,7 @@ from fleetview.core.commandbook import CommandBook, Order, Request
 from fleetview.core.commandplan import MAX_BUNDLES
 from fleetview.core.device import Connectivity
 from fleetview.feeds.lanes import Lanes
-from fleetview.feeds.states import Backoff, LinkState, Refused
+from fleetview.feeds.states import Backoff, Refused
 from fleetview_agent.endpoint import FailureKind, LinkError
 from fleetview_agent.wire import Address, Channel, Command, CommandResult, LogBatch, Topics, encode, new_session
 from fleetview_agent.wire.bundles import Pieces
@@ -74,11 +74,6 @@ class CommandSender:
         self._links = 0
         self._pieces: dict[tuple[str, Address], Pieces] = {}
         self._news = asyncio.Event()
-
-    @property
-    def link(self) -> LinkState:
-        """How the link stands."""
-        return self._feed.connection.state
 
     async def order(
         self, verb: str, args: Mapping[str, Any], addresses: Iterable[Address], *, reason: str, expires_s: float
@@ -193,6 +188,8 @@ class CommandSender:
             # When the link broke, the broker may have it or not; with the next link it is sent again.
             if err.failure.kind in _REFUSALS:
                 self.book.not_sent(order, request.address, err.failure.words)
+                # Mosquitto 2.0 ends the connection of who publishes what it may not: a thousand more would be as many ends.
+                self.book.give_up(order, f"not tried any more: {err.failure.words}")
 
     def _session_of(self, address: Address) -> str | None:
         device = self._feed.fleet.devices.get(address)

@@ -25,6 +25,7 @@ from fleetview.core.commandplan import (
     consequence,
     counted,
     expires,
+    filter_for,
     how_many,
     modules_of,
 )
@@ -227,7 +228,7 @@ class CommandDesk:
             raise PlanError(msg)
         known = self._app.fleet.devices
         devices = [known.get(device.address, device) for device in asking.devices]  # as they are by now
-        target = [device.address for device in devices] if asking.target is None else asking.target
+        target = asking.target or filter_for(devices, known) or [device.address for device in devices]
         command = command_line(verb, target, args, expires_s=expires_s, reason=reason, options=self.setup.options)
         sender = self._sender
 

@@ -12,16 +12,17 @@ from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.spans import Line, Span, StyleName, fit, visible
 
 _LOOK: dict[Outcome, tuple[Trouble | None, StyleName]] = {
+    Outcome.FAILED: (Trouble.CRITICAL, "critical"),
+    Outcome.NO_ANSWER: (Trouble.LOST, "lost"),
+    Outcome.NOT_SENT: (Trouble.OFFLINE, "degraded"),
+    Outcome.UNKNOWN_VERB: (Trouble.DEGRADED, "degraded"),
+    Outcome.EXPIRED: (Trouble.STALE, "stale"),
     Outcome.WAITING: (Trouble.UNSEEN, "dim"),
     Outcome.SENT: (None, "accent"),
     Outcome.ACCEPTED: (None, "accent"),
     Outcome.SUCCEEDED: (Trouble.OK, "ok"),
-    Outcome.FAILED: (Trouble.CRITICAL, "critical"),
-    Outcome.EXPIRED: (Trouble.STALE, "stale"),
-    Outcome.UNKNOWN_VERB: (Trouble.DEGRADED, "degraded"),
-    Outcome.NO_ANSWER: (Trouble.LOST, "lost"),
-    Outcome.NOT_SENT: (Trouble.OFFLINE, "degraded"),
 }
+"""Worst first: where there is no room for all, what went well is missing."""
 _OUTCOME, _TIME = 15, 12
 _NARROWEST_NAME, _WIDEST_NAME = 10, 28
 _SITE_FROM = 100
@@ -52,7 +53,7 @@ def request_head(columns: Widths) -> Line:
 def outcome_span(outcome: Outcome, glyphs: Glyphs, count: int | None = None) -> Span:
     """`✗ failed`, or `✗ 3 failed`."""
     trouble, style = _LOOK[outcome]
-    glyph = glyphs.folded if trouble is None else glyphs.trouble[trouble]
+    glyph = (glyphs.crumb if outcome is Outcome.SENT else glyphs.folded) if trouble is None else glyphs.trouble[trouble]
     return Span(f"{glyph} {'' if count is None else f'{count:,} '}{outcome.words}", style)
 
 
@@ -84,11 +85,11 @@ def order_title(order: Order, place: int, orders: int) -> Line:
 
 def order_sum(order: Order, mono_s: float, glyphs: Glyphs) -> Line:
     """How many are how far, and how long is still waited."""
-    spans: list[Span] = [Span(" ")]
+    spans: list[Span] = []
     for outcome in _LOOK:
         if order.counts[outcome]:
-            spans += [outcome_span(outcome, glyphs, order.counts[outcome]), Span("   ")]
+            spans += [Span("  " if spans else " "), outcome_span(outcome, glyphs, order.counts[outcome])]
     left = [found for request in order.requests.values() if (found := request.left_s(mono_s)) is not None]
     if left:
-        spans.append(Span(f"{age(max(left))} left", "dim"))
+        spans.append(Span(f"   {age(max(left))} left", "dim"))
     return tuple(spans)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.agents import agent_process, watching
 from support.operators import command, commanded, results, send
 from support.wait import until
 
+from fleetview_agent import diagnostics
+from fleetview_agent.check import Answer
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.diagnostics import pack
 from fleetview_agent.masking import masked_config
@@ -19,6 +23,7 @@ from fleetview_agent.recent import MAX_CHARS, MAX_RECORDS, Recent
 from fleetview_agent.wire.bundles import MAX_PACKED_BYTES, Pieces
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from support.agents import Watch
@@ -147,6 +152,30 @@ def test_what_is_secret_is_masked_wherever_it_stands() -> None:
     assert masked["modules"]["m"]["command"] == ["m", "--token=***", "-v", "--db-password", "***", "http://u:***@db/"]
     assert masked["labels"] == {"ring": "canary", "api_token": "***"}
     assert masked["tls_key"] == "/certs/agent.key"
+
+
+async def hangs() -> AsyncIterator[Answer]:
+    yield Answer("ok", "state_dir", "/state")
+    await asyncio.Event().wait()
+
+
+async def breaks() -> AsyncIterator[Answer]:
+    yield Answer("ok", "state_dir", "/state")
+    msg = "no such file"
+    raise OSError(msg)
+
+
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [(hangs, "not done within 0.05 s; the rest is unknown"), (breaks, "broke off: OSError: no such file")],
+)
+async def test_checks_that_hang_or_break_do_not_cost_the_bundle(
+    checks: Callable[[], AsyncIterator[Answer]], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnostics, "CHECKS_S", 0.05)
+    found = await diagnostics.checked(checks)
+    assert [(entry["what"], entry["verdict"]) for entry in found] == [("state_dir", "ok"), ("check", "error")]
+    assert found[1]["words"] == words
 
 
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(1, 40)), max_size=40))

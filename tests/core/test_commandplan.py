@@ -13,6 +13,7 @@ from fleetview.core.commandplan import (
     command_line,
     consequence,
     expires,
+    filter_for,
     modules_of,
     verb_named,
     where,
@@ -92,6 +93,18 @@ def test_what_cannot_be_is_named(verb: str, args: dict[str, str], words: str) ->
     assert str(caught.value) == words
 
 
+def test_a_short_filter_stands_for_all_and_for_whole_sites() -> None:
+    known = {each.address: each for each in fleet(*[ON] * 8)}
+    devices = list(known.values())
+    assert filter_for(devices, known) == "device:*"
+    assert (
+        filter_for([each for each in devices if each.address.site in {"plant-1", "plant-3"}], known)
+        == "site:plant-1,plant-3"
+    )
+    assert filter_for(devices[:5], known) is None
+    assert filter_for(devices[:1], known) is None
+
+
 def test_unknown_verbs_and_expiries_are_named() -> None:
     with pytest.raises(
         PlanError, match="unknown verb 'reboot'; there are: ping, restart_module, set_log_level, diagnostics"
@@ -111,6 +124,8 @@ def test_the_command_line_says_the_same() -> None:
         "--context", "p", "set_log_level", "site:plant-* -x", "--arg", "level=DEBUG", "--arg", "for_s=900s",
         "--expires", "120s", "--reason", "it's odd",
     ]  # fmt: skip
+    many = [Address("a", "b", f"d{number}") for number in range(26)]
+    assert command_line(VERBS["ping"], many, {}, expires_s=60, reason="").endswith(" a/b/d23 ... and 2 more addresses")
     short = command_line(VERBS["ping"], [Address("a", "b", "c"), Address("a", "b", "d")], {}, expires_s=60, reason="")
     assert short == "fleetview command ping a/b/c a/b/d"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from support.agents import agent_process, watching
 from support.broker import mosquitto
 from support.commands import fleetview
 from support.operators import sending
-from support.wait import until
+from support.terminal import Terminal
+from support.wait import until, wait_until
 
 from fleetview.cli.command import _understood
 from fleetview.config import ConfigError
@@ -110,6 +112,26 @@ async def test_what_does_not_succeed_is_exit_1(tmp_path: Path, broker: Broker) -
         assert not [topic for topic, _, _ in watch.messages if "/command/" in topic and "gw-2" in topic]
 
 
+def test_a_person_is_asked_first(tmp_path: Path, broker: Broker) -> None:
+    with agent_process(tmp_path, broker_url=broker.url, modules=MODULES):
+        wait_until(lambda: "gw-1/heartbeat" in broker.log)
+        asks = [sys.executable, "-m", "fleetview", "command", "--broker", broker.url, "restart_module", "gw-1", "--arg"]
+        with Terminal([*asks, "name=m"]) as terminal:
+            terminal.wait("restarts module m on default/default/gw-1")
+            terminal.wait("Why:")
+            terminal.type("stuck\n")
+            terminal.wait("Do it? [y/N]")
+            terminal.type("n\n")
+            terminal.wait_end()
+            assert (terminal.process.returncode, "succeeded" in terminal.text()) == (1, False)
+        with Terminal([*asks, "name=m", "--reason", "stuck"]) as terminal:
+            terminal.wait("Do it? [y/N]")
+            terminal.type("y\n")
+            terminal.wait("module m is running")
+            terminal.wait_end()
+            assert terminal.process.returncode == 0
+
+
 def test_usage_and_a_broker_that_is_not_there(tmp_path: Path) -> None:
     cases = [
         (["ping", "gw-1"], 2, "there is no terminal to ask on"),
@@ -185,11 +207,16 @@ async def test_a_broker_that_does_not_let_us_is_named_and_a_reader_cannot_send(t
     rules.write_text("topic read fleet/v1/#\n")
     with mosquitto(tmp_path, config_lines=[f"acl_file {rules}"]) as broker:
         async with sending(broker, tmp_path) as sender:
-            order = await sender.order("ping", {}, [GW], reason="", expires_s=60)
+            many = [GW, *(GW._replace(device=f"gw-{number}") for number in range(2, 100))]
+            order = await sender.order("ping", {}, many, reason="", expires_s=2)
             await until(lambda: outcome(order) is Outcome.NOT_SENT)
             assert "not authorized" in order.requests[GW].message
+            await until(lambda: order.open == 0)
+            assert order.counts[Outcome.NOT_SENT] > 80
+            assert broker.log.count("Denied PUBLISH") < 20
+        denied = broker.log.count("PUBLISH from fleetview-")
         async with sending(broker, tmp_path, read_only=True) as sender:
             await until(lambda: sender._feed.connection.counts.links)
             with pytest.raises(LinkError, match="read-only: nothing is sent"):
                 await sender._feed.connection.publish("fleet/v1/a/b/c/command/x", b"{}")
-            assert broker.log.count("PUBLISH from fleetview-") == 1
+            assert broker.log.count("PUBLISH from fleetview-") == denied

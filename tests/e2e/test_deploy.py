@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,35 @@ async def test_a_device_cannot_speak_for_another_nor_to_itself(guarded: Broker, 
                     await session.publish(topic, topic.encode())
         await until(lambda: bool(watch.messages))
     assert [topic for topic, _, _ in watch.messages] == [own]
+
+
+async def test_an_operator_may_ask_devices_and_a_viewer_may_not(
+    guarded: Broker, authority: Authority, tmp_path: Path
+) -> None:
+    device = authority.issue("gw-1")
+    keys = {"broker_url": guarded.url, "tls_cert": str(device.cert), "tls_key": str(device.key)}
+    codes = {}
+    with agent_process(tmp_path, **keys, tls_ca=str(authority.cafile)):
+        for name in ("operator", "viewer"):
+            who = authority.issue(name)
+            async with watching(guarded.url, tls=files(authority, who)) as watch:
+                await until(lambda watch=watch: bool(watch.heartbeats))  # type: ignore[misc]
+            command = [sys.executable, "-m", "fleetview", "command", "ping", "gw-1", "--yes", "--expires", "3s"]
+            command += [
+                "--broker",
+                guarded.url,
+                "--cafile",
+                str(authority.cafile),
+                "--cert",
+                str(who.cert),
+                "--key",
+                str(who.key),
+            ]
+            env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+            ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=40, env=env)
+            codes[name] = (ran.returncode, ran.stdout.split()[0])
+    assert codes["operator"] == (0, "succeeded")
+    assert codes["viewer"][0] == 1
 
 
 def test_the_service_runs_the_agent_and_lets_it_end_its_modules() -> None:

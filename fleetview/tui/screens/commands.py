@@ -11,10 +11,10 @@ from fleetview.core.commandbook import Order, Outcome, Request
 from fleetview.core.roster import Changes
 from fleetview.tui.command_desk import PLACE
 from fleetview.tui.command_rows import Widths, order_sum, order_title, request_head, request_row, widths
-from fleetview.tui.spans import EMPTY, Line, Span, pad, visible
+from fleetview.tui.spans import EMPTY, Line, Span, pad, visible, wrap
 from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
-from fleetview.tui.widgets.lines import LineList
+from fleetview.tui.widgets.lines import LineList, Lines
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
@@ -74,6 +74,24 @@ class OrderList(LineList):
         return self._columns
 
 
+class _Said(Lines):
+    """All that the device under the cursor said, where its row has no room for it."""
+
+    app: FleetApp
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self._words = ""
+
+    def say(self, words: str) -> None:
+        """Show these."""
+        self._words = words
+        self.repaint()
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        return list(wrap(f" {self._words}", max(1, width - 1), "dim", indent=1))[:height] if self._words else []
+
+
 class CommandsScreen(View):
     """The orders of this session, one at a time."""
 
@@ -82,8 +100,8 @@ class CommandsScreen(View):
         Binding("escape,backspace", "back", "back", id="commands.back", tooltip="Back to where you came from"),
         Binding("f", "faults", "not done", id="commands.faults", tooltip="Only devices that did not do it, or all"),
         Binding("a", "again", "again", id="commands.again", tooltip="Ask those again that did not do it"),
-        Binding("left,h", "turn(-1)", "older", id="commands.older", tooltip="The order before this one"),
-        Binding("right,l", "turn(1)", "newer", id="commands.newer", tooltip="The order after this one"),
+        Binding("p,left", "turn(-1)", "older", id="commands.older", tooltip="The order before this one"),
+        Binding("n,right", "turn(1)", "newer", id="commands.newer", tooltip="The order after this one"),
         Binding("y", "copy", "copy", id="commands.copy", tooltip="Copy the outcomes, a line for each device"),
     ]
 
@@ -106,6 +124,7 @@ class CommandsScreen(View):
         yield TitleLine(id="title")
         yield TitleLine(id="sum")
         yield OrderList()
+        yield _Said(id="said")
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
@@ -141,6 +160,7 @@ class CommandsScreen(View):
             self.table.fill(order, self._requests(order))
         self.table.repaint()
         self._titles(orders, now)
+        self._say()
         self.query_one(StatusBar).repaint()
         self.query_one(KeyLine).repaint()
 
@@ -165,7 +185,18 @@ class CommandsScreen(View):
         only = (Span("   only those that did not do it", "accent"),) if self._only_faults else ()
         sums.set_line((*order_sum(order, now.mono_s, self.app.glyphs), *only))
 
+    def _say(self) -> None:
+        request, order = self.table.selected, self._order
+        words = ""
+        if request is not None and order is not None:
+            parts = (str(request.address), request.message, self.app.orders.note(order, request.address))
+            words = ": ".join(part for part in parts if part)
+        self.query_one(_Said).say(words)
+
     # -- what the person asks for
+
+    def on_line_list_moved(self) -> None:
+        self._say()
 
     def on_line_list_chosen(self) -> None:
         request = self.table.selected

@@ -44,6 +44,7 @@ class FleetScreen(View):
         Binding("g", "group", "group", id="fleet.group", tooltip="Group by site, release, health or a label"),
         Binding("s", "sort", "sort", id="fleet.sort", tooltip="Sort by a column; the same one again turns it round"),
         Binding("space", "select", "select", id="fleet.select", tooltip="Select the device, group or outage, or no longer"),
+        Binding("x", "order", "ask", id="fleet.order", tooltip="Ask the selection, or what the cursor is on, for something"),
         Binding("c", "columns", "columns", id="fleet.columns", tooltip="Choose the columns"),
         Binding(
             "apostrophe", "jump", "jump", key_display="'", id="fleet.jump", tooltip="Go to a name by its beginning",
@@ -52,7 +53,6 @@ class FleetScreen(View):
         Binding("o", "overview", "overview", id="fleet.overview", tooltip="To the figures above; each becomes a filter"),
         Binding("L", "all_logs", "all logs", id="fleet.all_logs", tooltip="The logs of the whole fleet"),
         Binding("M", "metrics", "metrics", id="fleet.metrics", tooltip="The metrics of the fleet, from Prometheus"),
-        Binding("x", "order", "ask", id="fleet.order", tooltip="Ask the selection, or what the cursor is on, for something"),
         Binding("C", "orders", "commands", show=False, id="fleet.orders", tooltip="What was asked, and what came of it"),
         Binding("y", "copy(False)", "copy", id="fleet.copy", tooltip="Copy the row, or the rows that are selected"),
         Binding("Y", "copy(True)", "copy JSON", show=False, id="fleet.copy_json", tooltip="Copy the same as JSON"),
