@@ -9,7 +9,7 @@ SOURCES := pyproject.toml agent/pyproject.toml constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test check bench screenshots format clean system-packages
+.PHONY: help demo test check bench bench-rollouts screenshots format clean system-packages
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -28,6 +28,9 @@ check: $(VENV)/.installed-dev ## linter, formatter, types, and which room may kn
 
 bench: $(VENV)/.installed-dev system-packages ## the figures, beside the bare library in the same run
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+bench-rollouts: $(VENV)/.installed-dev ## how good the decisions of rollouts are, beside those of other engines
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.rollouts
 
 screenshots: $(VENV)/.installed-dev ## screenshots/*.svg, from the demo's fleet at a fixed moment
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.screenshots

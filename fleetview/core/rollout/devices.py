@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from fleetview.core.device import Connectivity, Device
 from fleetview.core.rollout.events import Outcome, Withdraw
-from fleetview.core.rollout.state import UNDERWAY, DeviceState, Presence, Rollout, Stage, Status
+from fleetview.core.rollout.state import UNDERWAY, DeviceState, Presence, Rollout, Stage, Status, is_quiet
 from fleetview.core.rollout.target import Target
 from fleetview_agent.wire import Reported
 
 _S = Stage
 _UNDERWAY_ENDS = frozenset({_S.CONVERGED, _S.FAILED, _S.REJECTED, _S.TIMED_OUT, _S.LOST, _S.ROLLED_BACK, _S.SKIPPED})
+_BAD_ENDS = frozenset({_S.FAILED, _S.REJECTED, _S.LOST, _S.ROLLED_BACK})
 
 STAGES: Mapping[Stage, frozenset[Stage]] = {
     _S.WAITING: frozenset({_S.OFFERED, _S.DEFERRED, _S.SKIPPED, _S.FAILED, _S.LOST}),
@@ -27,9 +28,9 @@ STAGES: Mapping[Stage, frozenset[Stage]] = {
     _S.ACCEPTED: frozenset({_S.APPLYING, _S.VERIFYING, *_UNDERWAY_ENDS}),
     _S.APPLYING: frozenset({_S.VERIFYING, *_UNDERWAY_ENDS}),
     _S.VERIFYING: _UNDERWAY_ENDS,
-    _S.CONVERGED: frozenset({_S.FAILED, _S.REJECTED, _S.LOST, _S.ROLLED_BACK, _S.SKIPPED}),
-    _S.DEFERRED: frozenset({_S.ACCEPTED, _S.APPLYING, _S.VERIFYING, _S.FAILED, _S.REJECTED, _S.ROLLED_BACK, _S.SKIPPED}),
-    _S.SKIPPED: frozenset({_S.ACCEPTED, _S.APPLYING, _S.VERIFYING, _S.FAILED, _S.REJECTED, _S.ROLLED_BACK}),
+    _S.CONVERGED: frozenset({_S.SKIPPED, *_BAD_ENDS}),
+    _S.DEFERRED: frozenset({_S.ACCEPTED, _S.APPLYING, _S.VERIFYING, _S.SKIPPED, *_BAD_ENDS}),
+    _S.SKIPPED: frozenset({_S.ACCEPTED, _S.APPLYING, _S.VERIFYING, *_BAD_ENDS}),
     _S.FAILED: frozenset({_S.SKIPPED}),
     _S.REJECTED: frozenset({_S.SKIPPED}),
     _S.TIMED_OUT: frozenset({_S.SKIPPED}),
@@ -38,7 +39,7 @@ STAGES: Mapping[Stage, frozenset[Stage]] = {
 }
 """From each stage to which others. Besides, a retry, a rollback, and the return of a deferred device lead back to waiting.
 
-Waiting or offered to lost: it accepted the change before a retry, and is not there any more.
+To lost from where nothing is expected of it: it accepted the change before a retry, and is not there any more.
 A deferred or withdrawn device that accepted just before the offer was taken back goes on where it says it is. What converged
 may still turn bad; what ended badly stays so until it is offered the change again. Any may leave the fleet (skipped)."""
 
@@ -115,6 +116,7 @@ def enter(rollout: Rollout, device: DeviceState, stage: Stage, out: Outcome, rea
         rollout.underway.pop(device.address, None)
         if stage is Stage.WAITING:
             device.proven, device.oks, device.reported = False, 0, ""
+    _watch_silence(rollout, device)
     out.devices.add(device.address)
 
 
@@ -128,7 +130,7 @@ def hear_report(rollout: Rollout, device: DeviceState, reported: Reported, out: 
             device.reported = told
             out.devices.add(device.address)
         return
-    if device.reason == LEFT:
+    if device.has_left:
         return
     before = rollout.plan.target if device.goal == "previous" else rollout.targets.get(device.previous)
     said = meaning(rollout.targets[device.target], reported, before)
@@ -243,12 +245,16 @@ def observe(rollout: Rollout, device: DeviceState, presence: Presence, obstacle:
     elif device.silent_since_s is None or (presence != device.presence and device.presence == "away"):
         device.silent_since_s = rollout.head.active_s
     device.presence, device.obstacle = presence, obstacle
-    if presence == "silent" and device.stage is Stage.CONVERGED:
+    _watch_silence(rollout, device)
+    if _comes_back(rollout, device):
+        enter(rollout, device, Stage.WAITING, out)
+
+
+def _watch_silence(rollout: Rollout, device: DeviceState) -> None:
+    if is_quiet(device):
         rollout.quiet[device.address] = device
     else:
         rollout.quiet.pop(device.address, None)
-    if _comes_back(rollout, device):
-        enter(rollout, device, Stage.WAITING, out)
 
 
 def _comes_back(rollout: Rollout, device: DeviceState) -> bool:
@@ -257,7 +263,7 @@ def _comes_back(rollout: Rollout, device: DeviceState) -> bool:
         and device.presence == "online"
         and device.obstacle is None
         and device.goal == "change"
-        and device.reason != LEFT
+        and not device.has_left
         and device.attempt < MAX_ATTEMPTS
         and rollout.head.status in {Status.RUNNING, Status.PAUSED}
         and bool(device.previous)
@@ -272,12 +278,9 @@ def pass_time(rollout: Rollout, out: Outcome) -> None:
     ]
     for device in late:
         _end(rollout, device, out)
-    for device in [each for each in rollout.quiet.values() if each.silent_since_s is not None]:
-        if device.stage is not Stage.CONVERGED:
-            del rollout.quiet[device.address]
-        elif active_s - (device.silent_since_s or 0.0) >= deadlines.verify:
-            del rollout.quiet[device.address]
-            enter(rollout, device, Stage.LOST, out, f"fell silent after it had converged, for {deadlines.verify:.0f} s now")
+    for device in list(rollout.quiet.values()):
+        if active_s - (device.silent_since_s or 0.0) >= deadlines.verify:
+            enter(rollout, device, Stage.LOST, out, f"accepted, and fell silent later, for {deadlines.verify:.0f} s now")
 
 
 def _end(rollout: Rollout, device: DeviceState, out: Outcome) -> None:

@@ -19,6 +19,10 @@ from math import isfinite, sqrt
 Z = 2.326
 """One-sided 99 %: of a hundred measurements of a value that lies at its bound, one is wrong about it. Two of three are
 asked for before anything follows from it."""
+LIKELY_Z = 0.674
+"""One-sided 75 %: a value that is above its bound with so much certainty, three to one, does not pass."""
+SEEN_Z = 1.282
+"""One-sided 90 %: a value passes when one so far above its bound would have been seen with so much certainty."""
 LEAVE_OUT_FROM = 3
 """From so many devices on, the worst is left out."""
 
@@ -36,6 +40,12 @@ class Estimate:
     """Of a rate, those of the device that was left out included."""
     worth: float = 0.0
     """So many independent events or devices this is worth."""
+
+    def within(self, z: float) -> tuple[float, float]:
+        """The bounds within which the value is known with another certainty than `low` and `high`."""
+        if self.events is not None:
+            return wilson(self.value * self.worth, self.worth, z)
+        return self.value - (self.value - self.low) * z / Z, self.value + (self.high - self.value) * z / Z
 
 
 def wilson(bad: float, events: float, z: float = Z) -> tuple[float, float]:

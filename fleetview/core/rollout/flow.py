@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleetview.core.rollout.devices import LEFT, enter
+from fleetview.core.rollout.devices import enter
 from fleetview.core.rollout.events import Audit, Measure, Outcome, Withdraw
 from fleetview.core.rollout.gates import (
     BACKOFF_S,
@@ -18,6 +18,7 @@ from fleetview.core.rollout.state import (
     LEFT_OUT,
     MAX_MEASUREMENTS,
     UNDERWAY,
+    DeviceState,
     GateState,
     Measurement,
     Pause,
@@ -115,7 +116,7 @@ def roll_back(rollout: Rollout, out: Outcome, why: str, who: str = CONTROLLER) -
         del head.pauses[reason]
     set_status(rollout, Status.ROLLING_BACK, out, why, who)
     for device in rollout.devices.values():
-        if goes_back(device) and device.reason != LEFT:
+        if goes_back(device) and not device.has_left:
             device.goal = "previous"
             enter(rollout, device, Stage.WAITING, out, device.reason)
     rollout.head.tokens_s = head.active_s
@@ -318,7 +319,7 @@ def _after_wave(rollout: Rollout, out: Outcome) -> None:
     if head.wave < len(head.waves) - 1:
         start_wave(rollout, head.wave + 1, out)
         return
-    behind = sum(device.stage in BAD | LEFT_OUT and device.reason != LEFT for device in rollout.devices.values())
+    behind = sum(device.stage in BAD | LEFT_OUT and not device.has_left for device in rollout.devices.values())
     done = sum(tally[Stage.CONVERGED] for tally in rollout.tally)
     if behind:
         set_status(rollout, Status.SUCCEEDED_WITH_STRAGGLERS, out, f"{count(done)} converged, {behind} did not")
@@ -356,7 +357,7 @@ def finish(rollout: Rollout, out: Outcome) -> None:
         return
     back = sum(device.stage is Stage.ROLLED_BACK for device in going)
     unreached = sum(device.stage is Stage.DEFERRED and device.exposed for device in going)
-    bad = sum(_is_stuck(device.stage) for device in going)
+    bad = sum(map(_is_stuck, going))
     text = f"{back} of {count(len(going))} are back; {bad} failed, {unreached} not reached"
     if rollback_fails(rollout) or unreached > rollout.plan.max_deferred * len(going):
         set_status(rollout, Status.ROLLBACK_FAILED, out, text)
@@ -366,14 +367,15 @@ def finish(rollout: Rollout, out: Outcome) -> None:
 
 def rollback_fails(rollout: Rollout) -> bool:
     """The rollback's own gate of the devices: over those that it brings back."""
-    going = [device.stage for device in rollout.devices.values() if device.goal == "previous"]
+    going = [device for device in rollout.devices.values() if device.goal == "previous"]
     bad = sum(map(_is_stuck, going))
-    finished = bad + going.count(Stage.ROLLED_BACK)
+    finished = bad + sum(device.stage is Stage.ROLLED_BACK for device in going)
     return fails_by_devices(len(going), finished, bad, rollout.plan.max_bad)
 
 
-def _is_stuck(stage: Stage) -> bool:
-    return stage in BAD and stage is not Stage.ROLLED_BACK
+def _is_stuck(device: DeviceState) -> bool:
+    """Whether it has the change, and did not go back. Who never took the change has nothing to go back from."""
+    return device.stage in BAD and device.stage is not Stage.ROLLED_BACK and (device.exposed or device.stage is Stage.FAILED)
 
 
 def take_bad(rollout: Rollout) -> None:

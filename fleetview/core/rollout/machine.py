@@ -119,10 +119,12 @@ def _on_observed(rollout: Rollout, event: DeviceObserved, out: Outcome) -> None:
 
 def _on_left(rollout: Rollout, event: DeviceLeft, out: Outcome) -> None:
     device = rollout.devices.get(event.address)
-    if device is None or device.reason == devices.LEFT:
+    if device is None or device.has_left:
         return
+    device.has_left = True
     if device.stage is Stage.SKIPPED:
         device.reason = devices.LEFT
+        rollout.quiet.pop(device.address, None)
         out.devices.add(device.address)
     else:
         devices.enter(rollout, device, Stage.SKIPPED, out, devices.LEFT)
@@ -137,7 +139,8 @@ def _on_joined(rollout: Rollout, event: DeviceJoined, out: Outcome) -> None:
     if known is None:
         out.devices.add(membership.join(rollout, event.candidate).address)
         out.head = True
-    elif known.reason == devices.LEFT:  # it was removed, and is there again
+    elif known.has_left:  # it was removed, and is there again
+        known.has_left = False
         known.gen_seen = max(known.gen_seen, event.candidate.gen)
         devices.enter(rollout, known, Stage.WAITING, out)
         devices.observe(rollout, known, event.candidate.presence, event.candidate.obstacle, out)

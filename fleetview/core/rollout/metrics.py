@@ -1,7 +1,8 @@
 """What a measurement of a metric says: first whether there is evidence enough, then the value against its bounds.
 
-A value fails when even the least that it may be is too high for the most that the control group's may be, and passes when it
-is not too high itself; between the two it is inconclusive, and more is measured.
+A value fails when even the least that it may be is too high for the most that the control group's may be. It passes when it
+is not likely to be too high, and something much too high would have been seen. Between the two it is inconclusive, and more
+is measured: the window grows with the bake.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from fleetview.core.rollout.state import LEFT_OUT, Measurement, Rollout, Stage, 
 from fleetview.core.rollout.words import count, share
 
 ComparedWith = Literal["control", "baseline", "none"]
+TOO_FAR = 2.0
+"""A rate of so many times its bound has to be excluded before it passes: with fewer events, no errors prove nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +196,13 @@ class _Case:
             return _Said(
                 "fail", f"{value}, above {bound}", f"{shown(gate, limit)} or less, {count(passes, 'time')} in a row"
             )
-        if canary.value > limit:
+        likely, most = canary.within(figures.LIKELY_Z)[0], canary.within(figures.SEEN_Z)[1]
+        if likely > limit:
             turn = f"fails when more than {shown(gate, sure)} is certain (now {low}), passes at {shown(gate, limit)} or less"
             return _Said("inconclusive", f"{value} is above {bound}, but not for certain (at least {low})", turn)
+        if gate.is_rate and canary.events and most > TOO_FAR * limit > 0:
+            text = f"{value}, but it may be {shown(gate, most)}: too few events to tell it from {bound}"
+            return _Said("inconclusive", text, f"more events (now {canary.events:,.0f})")
         return _Said("pass", f"{value}, not above {bound}", self._turn_of_a_pass(canary, limit))
 
     def _bound_words(self, bounds: _Bounds) -> str:

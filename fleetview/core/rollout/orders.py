@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleetview.core.rollout.commands import Order
-from fleetview.core.rollout.devices import LEFT, enter
+from fleetview.core.rollout.devices import enter
 from fleetview.core.rollout.events import Answer, Audit, FreezeMembers, Outcome
 from fleetview.core.rollout.flow import abort, changed, new_evaluation, pause, roll_back, set_phase, take_bad, unpause
 from fleetview.core.rollout.plan import DEVICES_GATE
@@ -133,7 +133,7 @@ def _retry(rollout: Rollout, order: Order, out: Outcome) -> None:
     head = rollout.head
     for wave in rollout.by_wave[: head.wave + 1]:
         for device in wave:
-            if device.stage in BAD and device.reason != LEFT:
+            if device.stage in BAD and not device.has_left:
                 device.attempt = 0
                 enter(rollout, device, Stage.WAITING, out)
     for wave_state in head.waves:

@@ -79,7 +79,7 @@ class GatePlan(Strict):
     """See `ratio`."""
     on_fail: OnFail | None = None
     """rollback, pause or abort. Default: rollback while at most 10 % of the fleet have the change, pause above."""
-    interval: Duration = 60.0
+    interval: Duration = 30.0
     """Between two measurements."""
 
     @model_validator(mode="after")
@@ -133,7 +133,7 @@ class Evidence(Strict):
     """Between two samples; one that is older than two of these does not count."""
     passes: Annotated[int, Field(ge=1, le=100)] = 3
     """In a row."""
-    max_wait: Duration = 1800.0
+    max_wait: Duration = 3600.0
     """For a verdict, since the bake was over; then the rollout pauses."""
 
 

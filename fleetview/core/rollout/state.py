@@ -125,6 +125,8 @@ class DeviceState:
     """Heartbeats in a row since then that were ok."""
     reported: str = ""
     """What it said last of this generation, such as `applying`."""
+    has_left: bool = False
+    """It was removed from the fleet."""
     attempt: int = 0
     """How often it was offered the change."""
     exposed: bool = False
@@ -293,7 +295,7 @@ class Rollout:
     underway: dict[Address, DeviceState] = field(default_factory=dict)
     """Derived: those that are offered, accepted, applying or verifying."""
     quiet: dict[Address, DeviceState] = field(default_factory=dict)
-    """Derived: those that converged and are silent."""
+    """Derived: those of `is_quiet`."""
 
     @property
     def id(self) -> str:
@@ -311,7 +313,7 @@ class Rollout:
             self.tally[device.wave][device.stage] += 1
             if device.stage in UNDERWAY:
                 self.underway[device.address] = device
-            if device.stage is Stage.CONVERGED and device.presence == "silent":
+            if is_quiet(device):
                 self.quiet[device.address] = device
 
 
@@ -324,3 +326,10 @@ FINISHED = BAD | {Stage.CONVERGED}
 LEFT_OUT = frozenset({Stage.DEFERRED, Stage.SKIPPED})
 FINAL = frozenset({Status.ROLLED_BACK, Status.ROLLBACK_FAILED, Status.SUPERSEDED})
 """Nothing follows."""
+
+
+def is_quiet(device: DeviceState) -> bool:
+    """Whether it accepted the change and is silent, at a stage without a deadline: if that lasts, it is lost."""
+    if not device.exposed or device.presence != "silent" or device.goal != "change" or device.stage in UNDERWAY | BAD:
+        return False
+    return device.stage is not Stage.SKIPPED or not device.has_left

@@ -125,7 +125,7 @@ def consequence(rollout: Rollout, verb: RolloutVerb) -> str:
 
 def goes_back(device: DeviceState) -> bool:
     """Whether a rollback offers a device what it ran before: if it has taken the change, or may yet."""
-    return device.gen > 0 and (device.exposed or device.stage not in {Stage.WAITING, Stage.DEFERRED, Stage.SKIPPED})
+    return device.gen > 0 and (device.exposed or device.stage in {Stage.OFFERED, Stage.REJECTED})
 
 
 def retryable(rollout: Rollout) -> int:

@@ -337,7 +337,7 @@ class Rollouts(RuleBasedStateMachine):
         assert not world.rollout.underway
         for address, device in world.rollout.devices.items():
             gone = world.agents[address].dead or world.agents[address].presence == "silent"
-            if gone and device.exposed and device.goal == "change" and device.reason != devices.LEFT:
+            if gone and device.exposed and device.goal == "change" and not device.has_left:
                 assert device.stage in BAD, device
         assert {address for address, _ in world.withdrawals} <= set(world.gens)
 
