@@ -213,7 +213,7 @@ async def test_a_configuration_waits_for_the_release_that_is_checked(tmp_path: P
 
 
 async def test_the_updater_is_restarted_amid_a_check(tmp_path: Path, broker: Broker) -> None:
-    async with device_of(tmp_path, broker) as device, running(device, verify_s=2):
+    async with device_of(tmp_path, broker) as device, running(device, verify_s=4):
         await device.wants(device.release("1.0"))
         await until(lambda: device.reports and device.reports[-1].status == "checking" and device.runs("1.0"))
         command = {"v": 1, "verb": "restart_module", "args": {"name": "ota_updater"}, "expires_at": "2999-01-01T00:00:00Z"}
