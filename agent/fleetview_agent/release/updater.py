@@ -241,7 +241,8 @@ class Updater:
             extra = {"release": job.offer.version, "gen": job.gen, "reason": job.reason}
             _log.info("release %s: %s", job.offer.version, job.stage.replace("_", " "), extra=extra)
         self._report = machine.report(after)
-        if (told := _coarse(self._report)) != self._told:
+        told = _coarse(self._report)
+        if told != self._told or outcome != before.last:  # a generation may end as the one before did, and is to be told
             self._told = told
             self._on_report()
 
