@@ -160,8 +160,13 @@ async def test_an_update_is_kept_and_one_that_never_becomes_well_goes_back(tmp_p
         assert (told["reported"]["release"]["status"], told["reported"]["release"]["version"]) == ("rolled_back", "1.2")
         assert any("not ready" in reason["text"] for reason in told["why"])
 
-        await device.wants({"version": "1.3", "url": f"{device.shop.url}/none", "sha256": "0" * 64, "size": 5})
-        assert "not signed" in ((await device.ends_as("failed")).reason or "")
+        for _ in range(2):
+            await device.wants({"version": "1.3", "url": f"{device.shop.url}/none", "sha256": "0" * 64, "size": 5})
+            assert "not signed" in ((await device.ends_as("failed")).reason or "")
+            statuses = list(dict.fromkeys(report.status for report in device.reports))
+            assert statuses == ["queued", "failed"], "how the one before ended is not said of a new generation"
+        await device.wants({"version": "1.3"})
+        assert (await device.ends_as("failed")).reason == "release.url: missing"
         assert device.runs("1.1")
 
 
@@ -180,9 +185,11 @@ async def test_a_kill_while_a_release_is_checked_boots_into_the_one_before_and_t
             assert device.linked == "1.1"
             agent.process.send_signal(signal.SIGKILL)
             await agent.ended()
-        before = len(device.watch.heartbeats)
+        killed = device.watch.heartbeats[-1].session
         async with running(device):
-            assert device.watch.heartbeats[before].release == "1.0"
+            await until(lambda: device.watch.heartbeats[-1].session != killed)
+            first_beat = next(beat for beat in device.watch.heartbeats if beat.session > killed)
+            assert first_beat.release == "1.0"
             assert (await device.ends_as("committed")).version == "1.1"
             await until(lambda: device.runs("1.1"))
         versions = [version for version, _ in device.starts]
@@ -213,7 +220,7 @@ async def test_a_configuration_waits_for_the_release_that_is_checked(tmp_path: P
 
 
 async def test_the_updater_is_restarted_amid_a_check(tmp_path: Path, broker: Broker) -> None:
-    async with device_of(tmp_path, broker) as device, running(device, verify_s=2):
+    async with device_of(tmp_path, broker) as device, running(device, verify_s=4):
         await device.wants(device.release("1.0"))
         await until(lambda: device.reports and device.reports[-1].status == "checking" and device.runs("1.0"))
         command = {"v": 1, "verb": "restart_module", "args": {"name": "ota_updater"}, "expires_at": "2999-01-01T00:00:00Z"}

@@ -19,7 +19,7 @@ from fleetview_agent.release.shelf import Shelf
 from fleetview_agent.release.updater import Clock, Trouble, Updater
 from fleetview_agent.reported import NoUpdater, ReportedState
 from fleetview_agent.twin.watch import Sample, Watch, Wrong, counted, wrong
-from fleetview_agent.wire import ReleaseOffer
+from fleetview_agent.wire import ReleaseOffer, ReleaseReport
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +105,11 @@ class Releases:
 
     # What the twin hands over
 
+    def announced(self, offer: ReleaseOffer) -> None:
+        """See `reported.ReleaseTaker`."""
+        report = ReleaseReport(version=offer.version, previous=self.running, status="queued", progress=0.0)
+        self._reported.set_release(report)
+
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         """See `reported.ReleaseTaker`."""
         if MODULE in self._attached.config().module_specs:
@@ -120,6 +125,7 @@ class Releases:
     def withdrawn(self) -> None:
         """See `reported.ReleaseTaker`."""
         self._updater.withdrawn()
+        self._report()  # in place of what was announced
 
     # The device, as the updater sees it
 
