@@ -103,26 +103,30 @@ class Wire:
 
 async def dial(url: BrokerUrl, context: ssl.SSLContext | None, timeout_s: float) -> Wire:
     """A connection to the broker, with TLS when there is a context, each step within `timeout_s`. Raises LinkError."""
-    connected = await _connect(url, timeout_s)
-    if context is None:
-        return Wire(connected)
+    connected = await connect(url, timeout_s)
+    return Wire(connected if context is None else await secure(url, connected, context, timeout_s))
+
+
+async def secure(url: BrokerUrl, connected: socket.socket, context: ssl.SSLContext, timeout_s: float) -> ssl.SSLSocket:
+    """TLS on a connection, which is closed when that fails. Raises LinkError."""
     secured: socket.socket = connected
     try:
-        secured = context.wrap_socket(connected, server_hostname=url.host, do_handshake_on_connect=False)
+        secured = wrapped = context.wrap_socket(connected, server_hostname=url.host, do_handshake_on_connect=False)
         async with asyncio.timeout(timeout_s):
-            await _shake_hands(secured)
+            await _shake_hands(wrapped)
     except BaseException as err:
         secured.close()
         if isinstance(err, (OSError, ValueError)):
             raise LinkError(_tls_failure(url, err, timeout_s)) from None
         raise
-    return Wire(secured)
+    return wrapped
 
 
-async def _connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
+async def connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
+    """A TCP connection to the first address of the host that takes one. Raises LinkError."""
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout_s
-    addresses = await _resolve(url, timeout_s)
+    addresses = await resolve(url, timeout_s)
     last: OSError = TimeoutError()
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
         attempt = socket.socket(family, kind, protocol)
@@ -143,8 +147,8 @@ async def _connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
     raise LinkError(_tcp_failure(url, last, timeout_s)) from None
 
 
-async def _resolve(url: BrokerUrl, timeout_s: float) -> list[tuple[Any, ...]]:
-    """The addresses of the host.
+async def resolve(url: BrokerUrl, timeout_s: float) -> list[tuple[Any, ...]]:
+    """The addresses of the host, as `socket.getaddrinfo` has them. Raises LinkError.
 
     In a daemon thread of its own: the loop's executor is joined at exit, and a resolver without a network takes tens of
     seconds to give up.

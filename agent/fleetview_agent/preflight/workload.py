@@ -1,0 +1,126 @@
+"""What the configuration asks of the machine: log files, programs of modules, their ports, a container engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from fleetview_agent.modules.process import SpawnError, startable
+from fleetview_agent.modules.spec import ModuleSpec
+from fleetview_agent.preflight.findings import Answer, Finding
+from fleetview_agent.preflight.inquiry import Inquiry
+
+LOG_FILES, MODULES, ENGINE = "log files", "modules", "container engine"
+
+ENGINES = ("docker", "podman")
+_STORAGE = "overlay2"
+_PODMAN_STORAGE = "overlay"
+"""The same under the name that podman has for it."""
+_ROTATE = ("local", "journald", "none", "syslog", "k8s-file")
+"""Log drivers that need no further setting to be bounded here."""
+
+
+def log_files(inquiry: Inquiry) -> Answer:
+    """Whether the logs can be read that are to be shipped."""
+    found: list[Finding] = []
+    for entry in inquiry.config.logs.files:
+        paths = inquiry.followed(entry.path)
+        inquiry.log_files += len(paths)
+        closed = [path for path in paths if not os.access(path, os.R_OK)]
+        if closed:
+            words = f"{closed[0]} cannot be read by this user; add it to the group of the file"
+            found.append(Finding(LOG_FILES, "error", words))
+        elif paths:
+            found.append(Finding(LOG_FILES, "ok", f"{entry.path}: {len(paths)} found"))
+        else:
+            found.append(Finding(LOG_FILES, "warning", f"{entry.path}: nothing there yet; is the pattern right?"))
+    return found or Finding(LOG_FILES, "ok", "none are configured")
+
+
+def modules(inquiry: Inquiry) -> Answer:
+    """Whether they can be started."""
+    return list(_modules(inquiry)) or Finding(MODULES, "ok", "none are configured")
+
+
+def _modules(inquiry: Inquiry) -> Iterator[Finding]:
+    for name, spec in inquiry.config.module_specs.items():
+        try:
+            program = startable(spec)
+        except SpawnError as err:
+            yield Finding(MODULES, "error", f"{name}: {err}")
+        else:
+            words = program or "built in, and this version runs none of those: take it out of the configuration"
+            yield Finding(MODULES, "ok" if program else "warning", f"{name}: {words}")
+
+
+async def engine(inquiry: Inquiry) -> Answer:
+    """Whether the container engine that modules are started by is there, and keeps within its disk."""
+    wanted = [name for name in ENGINES if any(_starts(spec, name) for spec in inquiry.config.module_specs.values())]
+    found = [finding for name in wanted for finding in await _engine(inquiry, name)]
+    return found or Finding(ENGINE, "ok", "not needed: no module is started by docker or podman")
+
+
+def _starts(spec: ModuleSpec, name: str) -> bool:
+    return bool(spec.command) and PurePosixPath((spec.command or [""])[0]).name == name
+
+
+async def _engine(inquiry: Inquiry, name: str) -> list[Finding]:
+    program = inquiry.machine.program(name)
+    if program is None:
+        return [Finding(ENGINE, "error", f"modules are started by {name}, which is not there: install it")]
+    status, text, errors = await inquiry.machine.output([program, "info", "--format", "{{json .}}"])
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        facts = None
+    if status != 0 or not isinstance(facts, dict):
+        last = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        words = f"{name} info: {last}: start the engine, and let this user use it (group docker)"
+        return [Finding(ENGINE, "error", words)]
+    if facts.get("ServerErrors"):
+        return [Finding(ENGINE, "error", f"{name}: {facts['ServerErrors'][0]}: start the engine, and let this user use it")]
+    return list(_podman(facts) if name == "podman" else _docker(inquiry, facts))
+
+
+def _docker(inquiry: Inquiry, facts: Mapping[str, Any]) -> Iterator[Finding]:
+    storage, logs, version = facts.get("Driver"), facts.get("LoggingDriver"), facts.get("ServerVersion")
+    yield _storage("docker", str(version), str(storage), _STORAGE)
+    daemon = _daemon(inquiry)
+    options = daemon.get("log-opts")
+    bounded = isinstance(options, dict) and bool(options.get("max-size"))
+    if logs in _ROTATE or (logs == "json-file" and bounded):
+        yield Finding(ENGINE, "ok", f"docker keeps logs by {logs}, which is bounded")
+    else:
+        words = (
+            f"docker keeps logs by {logs}, which grows until the disk is full: in /etc/docker/daemon.json set"
+            ' "log-driver": "local", or "log-opts": {"max-size": "10m", "max-file": "3"}'
+        )
+        yield Finding(ENGINE, "warning", words)
+
+
+def _daemon(inquiry: Inquiry) -> dict[str, Any]:
+    try:
+        found = json.loads(inquiry.machine.text("etc/docker/daemon.json") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _podman(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    store, host, version = facts.get("store") or {}, facts.get("host") or {}, facts.get("version") or {}
+    yield _storage("podman", str(version.get("Version")), str(store.get("graphDriverName")), _PODMAN_STORAGE)
+    logs = host.get("logDriver")
+    if logs in _ROTATE:
+        yield Finding(ENGINE, "ok", f"podman keeps logs by {logs}, which is bounded")
+    else:
+        yield Finding(ENGINE, "warning", f'podman keeps logs by {logs}: set log_driver = "journald" in containers.conf')
+
+
+def _storage(name: str, version: str, storage: str, wanted: str) -> Finding:
+    if storage == wanted:
+        return Finding(ENGINE, "ok", f"{name} {version}, storage {storage}")
+    words = f"{name} {version} stores by {storage}, not {wanted}: slower, and it wears flash out; change its storage driver"
+    return Finding(ENGINE, "warning", words)
