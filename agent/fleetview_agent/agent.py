@@ -25,6 +25,7 @@ from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.mqtt import Session
+from fleetview_agent.selfcheck import SelfCheck
 from fleetview_agent.ship import Shipper
 from fleetview_agent.spool import MemorySpool, Record, Spool
 from fleetview_agent.store import Status, Store, boot_id
@@ -104,6 +105,7 @@ class Agent:
         )
         verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
         self._commands = Commands(verbs, topics, config.address, self.link)
+        self._selfcheck = SelfCheck(config)
         self._seq = 0
         self._dropped_before = 0
         self._link_word_since_s = time.monotonic()
@@ -120,6 +122,7 @@ class Agent:
             asyncio.create_task(self._beat(), name="heartbeats"),
             asyncio.create_task(self._report_status(), name="status"),
             asyncio.create_task(self._supervisor.run(), name="modules"),
+            asyncio.create_task(self._selfcheck.run(), name="preflight"),
         }
         if self._config.logs.files:
             tasks.add(asyncio.create_task(self._follow_logs(), name="logs"))

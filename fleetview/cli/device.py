@@ -93,6 +93,12 @@ def _page(device: Device, mono_s: float, unix_s: float) -> Iterator[str]:
     if modules:
         yield ""
         yield from aligned([("MODULE", "STATE", "VERSION", "RESTARTS", "REASON"), *modules], frozenset({3}))
+    found = device.preflight()
+    if found is not None:
+        yield ""
+        when = "" if found.at is None else f", {age(max(0.0, unix_s - found.at.timestamp()))} ago"
+        yield f"preflight: {found.summary()}{when}"
+        yield from aligned([(each.level or "?", clean(each.subject), clean(each.words)) for each in found.findings])
     if device.events:
         yield ""
         for event in device.events:

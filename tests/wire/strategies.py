@@ -27,6 +27,8 @@ from fleetview_agent.wire import (
     LogCounts,
     Message,
     ModuleInfo,
+    PreflightFinding,
+    PreflightReport,
     ReleaseOffer,
     ReleaseReport,
     Reported,
@@ -190,10 +192,29 @@ release_reports = made(
         "progress": maybe(fractions),
     },
 )
+preflights = made(
+    PreflightReport,
+    {},
+    {
+        "at": maybe(times),
+        **dict.fromkeys(("ok", "warnings", "errors", "skipped"), counts),
+        "findings": st.lists(
+            made(
+                PreflightFinding, {"subject": words}, {"level": maybe(st.sampled_from(["warning", "error"])), "words": words}
+            ),
+            max_size=2,
+        ),
+    },
+)
 reported = made(
     Reported,
     {"session": ids, "gen": counts},
-    {"at": maybe(times), "config": maybe(config_reports), "release": maybe(release_reports)},
+    {
+        "at": maybe(times),
+        "config": maybe(config_reports),
+        "release": maybe(release_reports),
+        "preflight": maybe(preflights),
+    },
 )
 commands = made(
     Command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
@@ -65,7 +66,7 @@ async def findings(checks: Sequence[Check[T]], about: T) -> AsyncIterator[Findin
 
 async def _answer(check: Check[T], about: T) -> list[Finding]:
     try:
-        found = check.ask(about)
+        found = await asyncio.to_thread(check.ask, about)  # most read files, and a disk may be slow
         answer = await found if isinstance(found, Awaitable) else found
         return [answer] if isinstance(answer, Finding) else list(answer)
     except (OSError, ValueError, LookupError) as err:

@@ -303,6 +303,37 @@ class ReleaseReport(Part):
             yield f"progress: {self.progress} is not a fraction of 0 to 1"
 
 
+class PreflightFinding(Part):
+    """One thing that stands in a device's way, and what to do about it."""
+
+    subject: str
+    level: Literal["warning", "error"] | None = None
+    words: str = ""
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""
+
+
+class PreflightReport(Part):
+    """What `fleetview-agent check` last found, in numbers; in words what is wrong, the worst first."""
+
+    at: Time | None = None
+    ok: Count = 0
+    warnings: Count = 0
+    errors: Count = 0
+    skipped: Count = 0
+    findings: list[PreflightFinding] = []
+    """Not more than fit: see the numbers for how many there are."""
+
+    def summary(self) -> str:
+        """How many findings there are of each kind, in words: `all 20 ok` when nothing is wrong."""
+        wrong = [_many(self.errors, "error"), _many(self.warnings, "warning")]
+        shown = [words for words in wrong if words]
+        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
+        return (", ".join(shown) + f", {self.ok:,} ok" if shown else f"all {self.ok:,} ok") + skipped
+
+
 class Reported(Message):
     """What a device does run."""
 
@@ -313,6 +344,7 @@ class Reported(Message):
     at: Time | None = None
     config: ConfigReport | None = None
     release: ReleaseReport | None = None
+    preflight: PreflightReport | None = None
 
 
 class Command(Message):
