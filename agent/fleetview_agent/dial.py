@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING, Any
 
 from fleetview_agent.endpoint import Failure, FailureKind, LinkError, certificate_alert
+from fleetview_agent.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from fleetview_agent.endpoint import BrokerUrl
@@ -148,42 +148,20 @@ async def connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
 
 
 async def resolve(url: BrokerUrl, timeout_s: float) -> list[tuple[Any, ...]]:
-    """The addresses of the host, as `socket.getaddrinfo` has them. Raises LinkError.
+    """The addresses of the host, as `socket.getaddrinfo` has them. Raises LinkError."""
 
-    In a daemon thread of its own: the loop's executor is joined at exit, and a resolver without a network takes tens of
-    seconds to give up.
-    """
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[tuple[Any, ...]] | OSError] = loop.create_future()
+    def ask() -> list[tuple[Any, ...]]:
+        return list(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM))
 
-    def deliver(answer: list[tuple[Any, ...]] | OSError) -> None:
-        if not found.done():
-            found.set_result(answer)
-
-    def ask() -> None:
-        answer: list[tuple[Any, ...]] | OSError
-        try:
-            answer = list(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM))
-        except OSError as err:
-            answer = err
-        except UnicodeError:  # a label that is empty or too long
-            answer = OSError("it is not a host name")
-        try:
-            loop.call_soon_threadsafe(deliver, answer)
-        except RuntimeError:  # the loop is closed: nobody asks any more
-            return
-
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
-        async with asyncio.timeout(timeout_s):
-            answer = await found
+        return await in_daemon_thread(ask, timeout_s, name="resolve")
     except TimeoutError:
         words = f"cannot find {url.host}: the name service did not answer within {timeout_s:g} s"
-        raise LinkError.of(FailureKind.UNREACHABLE, words) from None
-    if isinstance(answer, OSError):
-        words = f"cannot find {url.host}: {_reason(answer)}"
-        raise LinkError.of(FailureKind.UNREACHABLE, words)
-    return answer
+    except OSError as err:
+        words = f"cannot find {url.host}: {_reason(err)}"
+    except UnicodeError:  # a label that is empty or too long
+        words = f"cannot find {url.host}: it is not a host name"
+    raise LinkError.of(FailureKind.UNREACHABLE, words)
 
 
 async def _shake_hands(secured: ssl.SSLSocket) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import struct
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ from support.tls import Authority
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.preflight import CHECKS, Finding, Inquiry, Machine, exit_code
 from fleetview_agent.preflight.clock import KernelClock, offset, read_kernel_clock, request
-from fleetview_agent.preflight.findings import Check, findings
+from fleetview_agent.preflight.findings import Check, run_checks
 from fleetview_agent.preflight.identity import certificate, chain, expiry, key
 from fleetview_agent.preflight.network import clock
 from fleetview_agent.preflight.ports import ports
@@ -107,7 +108,7 @@ async def test_a_check_is_skipped_exactly_when_something_that_it_rests_on_went_w
         Check(str(index), ask(str(index), outcome), tuple({str(need) for need in needs if need < index}))
         for index, (needs, outcome) in enumerate(plan)
     ]
-    found = {finding.subject: finding async for finding in findings(checks, None)}
+    found = {finding.subject: finding async for finding in run_checks(checks, None)}
     assert list(found) == [check.subject for check in checks]
     for check, (_, outcome) in zip(checks, plan, strict=True):
         bad = [need for need in check.needs if found[need].level in {"error", "skipped"}]
@@ -117,6 +118,19 @@ async def test_a_check_is_skipped_exactly_when_something_that_it_rests_on_went_w
             assert found[check.subject].words.startswith("because ")
         elif outcome == "raises":
             assert found[check.subject].level == "warning"
+
+
+async def test_a_check_that_hangs_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleetview_agent.preflight.findings.CHECK_S", 0.05)
+    let_go = threading.Event()
+
+    def hang(_: None) -> Finding:
+        let_go.wait(30)
+        return Finding("disk", "ok", "")
+
+    found = [finding async for finding in run_checks([Check("disk", hang)], None)]
+    let_go.set()
+    assert [(finding.level, "hang" in finding.words) for finding in found] == [("error", True)]
 
 
 def test_exit_codes() -> None:

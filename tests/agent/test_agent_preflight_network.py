@@ -25,7 +25,7 @@ from fleetview.demo.choices import BrokerKind
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.preflight import CHECKS, Finding, Inquiry, Machine, preflight
 from fleetview_agent.preflight.broker import MQTT, PUBLISHING, RECEIVING
-from fleetview_agent.preflight.findings import findings
+from fleetview_agent.preflight.findings import run_checks
 from fleetview_agent.preflight.network import RESOLUTION, TCP, TIME, TLS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def inquiry_of(folder: Path, url: str, keys: Mapping[str, str] | None = None, *,
 
 async def asked(inquiry: Inquiry) -> dict[str, Finding]:
     """What was found on the way to the broker, one finding a subject."""
-    return {finding.subject: finding async for finding in findings(TO_BROKER, inquiry)}
+    return {finding.subject: finding async for finding in run_checks(TO_BROKER, inquiry)}
 
 
 def levels(found: dict[str, Finding]) -> dict[str, Level]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from fleetview_agent.preflight import broker, identity, network, ports, storage, system, workload
-from fleetview_agent.preflight.findings import Answer, Check, Finding, exit_code, findings
+from fleetview_agent.preflight.findings import Answer, Check, Finding, exit_code, run_checks
 from fleetview_agent.preflight.inquiry import Inquiry
 from fleetview_agent.preflight.machine import Machine
 
@@ -55,4 +55,4 @@ CHECKS: tuple[Check[Inquiry], ...] = (
 
 def preflight(inquiry: Inquiry) -> AsyncIterator[Finding]:
     """All findings, as they come in."""
-    return findings(CHECKS, inquiry)
+    return run_checks(CHECKS, inquiry)

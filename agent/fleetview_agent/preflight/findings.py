@@ -1,11 +1,13 @@
-"""What preflight finds, in which order it looks, and what is not worth looking at any more. Decisions only."""
+"""What preflight finds, in which order it looks, and what is not worth looking at any more."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Literal, TypeVar
+
+from fleetview_agent.threads import in_daemon_thread
 
 Level = Literal["ok", "warning", "error", "skipped"]
 
@@ -35,6 +37,9 @@ class Finding:
 
 SUBJECT_WIDTH = 16
 
+CHECK_S = 15.0
+"""For one check to look at what it needs; what it asks others has its own bounds."""
+
 T = TypeVar("T")
 Answer = Finding | Iterable[Finding]
 
@@ -49,7 +54,7 @@ class Check(Generic[T]):
     """Subjects without which there is nothing to ask. They stand before it."""
 
 
-async def findings(checks: Sequence[Check[T]], about: T) -> AsyncIterator[Finding]:
+async def run_checks(checks: Sequence[Check[T]], about: T) -> AsyncIterator[Finding]:
     """All findings in order, as they come in; a check that rests on what is wrong is skipped, and says because of what."""
     wrong: dict[str, str] = {}
     for check in checks:
@@ -66,9 +71,13 @@ async def findings(checks: Sequence[Check[T]], about: T) -> AsyncIterator[Findin
 
 async def _answer(check: Check[T], about: T) -> list[Finding]:
     try:
-        found = await asyncio.to_thread(check.ask, about)  # most read files, and a disk may be slow
+        # Most read files, and a disk may be slow, or a server that holds them gone.
+        found = await in_daemon_thread(partial(check.ask, about), CHECK_S, name="preflight")
         answer = await found if isinstance(found, Awaitable) else found
         return [answer] if isinstance(answer, Finding) else list(answer)
+    except TimeoutError:
+        words = f"no answer within {CHECK_S:g} s: does a disk or a file server hang? Look at dmesg and at mounts"
+        return [Finding(check.subject, "error", words)]
     except (OSError, ValueError, LookupError) as err:
         # A kernel, a container engine or a file system that answers as none of those that are known does.
         return [Finding(check.subject, "warning", f"cannot be told ({type(err).__name__}: {err}): look at it by hand")]
