@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
@@ -25,12 +24,15 @@ from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.mqtt import Session
+from fleetview_agent.reported import NoUpdater, ReportedState, publish
 from fleetview_agent.selfcheck import SelfCheck
-from fleetview_agent.ship import Shipper
-from fleetview_agent.spool import MemorySpool, Record, Spool
+from fleetview_agent.ship import NotifyingIntake, Shipper
+from fleetview_agent.spool import MemorySpool, Spool
 from fleetview_agent.store import Status, Store, boot_id
 from fleetview_agent.supervisor import Supervisor
 from fleetview_agent.tail import Tail
+from fleetview_agent.twin.twin import Host, Twin
+from fleetview_agent.twin.watch import Sample
 from fleetview_agent.verbs import ping, restart_module
 from fleetview_agent.wire import (
     AgentInfo,
@@ -39,6 +41,7 @@ from fleetview_agent.wire import (
     Channel,
     Heartbeat,
     LinkInfo,
+    Resources,
     SpoolInfo,
     Topics,
     encode,
@@ -64,13 +67,15 @@ DRAIN_S = 0.7
 class Agent:
     """One session of the agent."""
 
-    def __init__(self, config: AgentConfig, store: Store, *, stderr: TextIO, rng: random.Random | None = None) -> None:
-        self._config = config
+    def __init__(self, twin: Twin, store: Store, *, stderr: TextIO, rng: random.Random | None = None) -> None:
+        self._twin = twin
+        self._config = config = twin.config
         self._store = store
         self._rng = rng or random.Random()  # noqa: S311  (jitter, not secrets)
         self._started_s = time.monotonic()
+        self._started_at = datetime.now(UTC)
         self.spool: Spool = MemorySpool(new_session(time.time()), clock=time.monotonic, now=_now)
-        self._intake = _NotifyingIntake(self.spool)
+        self._intake = NotifyingIntake(self.spool)
         self._handler = journal.begin(config.log_level, stderr, self._intake)
         self.session = new_session(time.time(), store.last_session())
         store.save_session(self.session)
@@ -81,8 +86,13 @@ class Agent:
             self._birth(),
             rng=self._rng,
             on_state=self._on_link_state,
-            more={topics.filter(Channel.COMMAND, *config.address): self._on_command},
+            more={
+                topics.filter(Channel.COMMAND, *config.address): self._on_command,
+                topics.device(config.address, Channel.DESIRED): self._on_desired,
+            },
         )
+        self.reported = ReportedState(self.session, now=lambda: datetime.now(UTC))
+        self._reported_topic = topics.device(config.address, Channel.REPORTED)
         self._shipper = Shipper(self.spool, self.link, topics.device(config.address, Channel.LOG))
         self._intake.shipper = self._shipper
         self._heartbeat_topic = topics.device(config.address, Channel.HEARTBEAT)
@@ -101,11 +111,11 @@ class Agent:
             session=self.session,
             sink=Sink(self._intake.take, lambda: self.spool.nearly_full, time.monotonic, _now_ms),
             rng=self._rng,
-            on_change=self._modules_changed.set,
+            on_change=self._on_modules_changed,
         )
         verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
         self._commands = Commands(verbs, topics, config.address, self.link)
-        self._selfcheck = SelfCheck(config)
+        self._selfcheck = SelfCheck(config, self.reported.set_preflight)
         self._seq = 0
         self._dropped_before = 0
         self._link_word_since_s = time.monotonic()
@@ -123,9 +133,10 @@ class Agent:
             asyncio.create_task(self._report_status(), name="status"),
             asyncio.create_task(self._supervisor.run(), name="modules"),
             asyncio.create_task(self._selfcheck.run(), name="preflight"),
+            asyncio.create_task(self._follow_logs(), name="logs"),
+            asyncio.create_task(publish(self.reported, self.link, self._reported_topic), name="reported"),
+            asyncio.create_task(self._twin.run(), name="twin"),
         }
-        if self._config.logs.files:
-            tasks.add(asyncio.create_task(self._follow_logs(), name="logs"))
         try:
             waiting: set[asyncio.Future[str] | asyncio.Task[None]] = {stop, *tasks}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -158,12 +169,12 @@ class Agent:
             _log.warning(words, extra={"modules": built_in})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
+        self._twin.attach(Host(self._apply, self._sample, self.reported, NoUpdater(self.reported)))
 
     async def _stop(self, link: asyncio.Task[None], reason: str) -> None:
         _log.info("agent is stopping", extra={"reason": reason})
         await self._supervisor.stop()
-        if self._config.logs.files:
-            self._tail.look()
+        self._tail.look()
         if isinstance(self.link.state, Up):
             if self._config.module_specs:  # the last heartbeat stays with the broker, and must not say that they run
                 self._send_heartbeat(self.link.state.session)
@@ -176,9 +187,37 @@ class Agent:
     def _end(self) -> None:
         if self._config.logs.files:
             self._store.save_positions(self._tail.positions(self.spool.settled_through))
-            self._tail.close()
+        self._tail.close()
         self._save_status()
         journal.end(self._handler)
+
+    def reload(self) -> None:
+        """Read the file of the configuration anew."""
+        self._twin.reload()
+
+    def _on_desired(self, _topic: str | bytes, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
+        self._twin.received(payload)
+
+    def _apply(self, config: AgentConfig) -> None:
+        """Run with another configuration: whatever it leaves as it was runs on."""
+        before, self._config = self._config, config
+        if before.log_level != config.log_level:
+            journal.set_level(config.log_level)
+        if before.logs != config.logs:
+            self._tail.reconfigure(config.logs.files)
+        if _inventory(before) != _inventory(config):
+            self.link.register(self._birth())
+        self._supervisor.reconfigure(config.module_specs)
+        self._selfcheck.ask(config)
+
+    def _on_modules_changed(self) -> None:
+        self._modules_changed.set()
+        self._twin.news()
+
+    def _sample(self) -> Sample:
+        evidence = self._evidence(self._vitals.resources(with_cpu=False))
+        health, reasons = judge(evidence)
+        return Sample(health, reasons, evidence.modules)
 
     def _on_command(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
         self._commands.received(str(topic), payload, retained=retained)
@@ -190,7 +229,7 @@ class Agent:
         birth = Birth(
             session=self.session,
             device=config.agent_id,
-            started_at=datetime.now(UTC),
+            started_at=self._started_at,
             heartbeat_interval_s=config.heartbeat_interval,
             agent=AgentInfo(version=__version__),
             deployment=config.deployment,
@@ -253,17 +292,7 @@ class Agent:
 
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of this moment."""
-        resources, modules, depth = self._vitals.resources(), list(self._supervisor.infos()), self.spool.depth()
-        evidence = Evidence(
-            resources,
-            modules,
-            log_problems=tuple(self._tail.problems.values()),
-            state_problem=self._store.problem,
-            shipping_problem=self._shipper.problem,
-            dropped_since_last=depth.dropped - self._dropped_before,
-            spool_records=depth.records,
-            sources_held=bool(self._config.logs.files) and self.spool.nearly_full,
-        )
+        evidence, depth = self._evidence(self._vitals.resources()), self.spool.depth()
         health, reasons = judge(evidence)
         oldest_s = None if depth.oldest_s is None else round(depth.oldest_s, 1)
         heartbeat = Heartbeat(
@@ -273,16 +302,39 @@ class Agent:
             uptime_s=round(time.monotonic() - self._started_s, 1),
             health=health,
             reasons=reasons,
-            resources=resources,
-            modules=modules,
+            resources=evidence.resources,
+            modules=list(evidence.modules),
             metrics=self._metrics(),
             logs=self._intake.counts(),
             spool=SpoolInfo(records=depth.records, bytes=depth.bytes, oldest_s=oldest_s, dropped=depth.dropped),
             link=LinkInfo(rtt_ms=self.link.rtt_ms, reconnects=self.link.reconnects),
         )
-        if self._config.release is not None:
-            heartbeat.release = self._config.release
+        if (release := self._release()) is not None:
+            heartbeat.release = release
+        if self._twin.version is not None:
+            heartbeat.config = self._twin.version
+        if self._twin.gen is not None:
+            heartbeat.gen = self._twin.gen
         return heartbeat
+
+    def _release(self) -> str | None:
+        """The release that runs: the updater's once there is one, else what the configuration calls it."""
+        report = self.reported.release
+        runs = None if report is None else report.version if report.status == "committed" else report.previous
+        return runs or self._config.release
+
+    def _evidence(self, resources: Resources) -> Evidence:
+        depth = self.spool.depth()
+        return Evidence(
+            resources,
+            list(self._supervisor.infos()),
+            log_problems=tuple(self._tail.problems.values()),
+            state_problem=self._store.problem,
+            shipping_problem=self._shipper.problem,
+            dropped_since_last=depth.dropped - self._dropped_before,
+            spool_records=depth.records,
+            sources_held=bool(self._config.logs.files) and self.spool.nearly_full,
+        )
 
     def _metrics(self) -> dict[str, float | None]:
         figures: dict[str, float | None] = dict(self._vitals.own())
@@ -335,16 +387,9 @@ class Agent:
         )
 
 
-class _NotifyingIntake(journal.Intake):
-    """An intake that wakes the shipper."""
-
-    shipper: Shipper | None = None
-
-    def take(self, records: Sequence[Record]) -> int:
-        last = super().take(records)
-        if self.shipper is not None:
-            self.shipper.notify()
-        return last
+def _inventory(config: AgentConfig) -> tuple[object, ...]:
+    """What a birth tells of the configuration."""
+    return config.heartbeat_interval, config.labels, list(config.module_specs)
 
 
 def _now_ms() -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from fleetview_agent import __version__
 
 if TYPE_CHECKING:
-    from fleetview_agent.configload import Loaded
+    from fleetview_agent.configload import Loaded, Source
 
 DONE, NO, WRONG_USAGE = 0, 1, 2
 
@@ -91,10 +91,10 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def _loaded(options: argparse.Namespace, *, also_json: bool = False) -> Loaded | None:
     """The configuration; None, when it cannot be used, after saying why, `also_json` as findings of a check."""
-    from fleetview_agent.configload import ConfigError, find_file, load
+    from fleetview_agent.configload import ConfigError
 
     try:
-        return load(find_file(options.config, os.environ), flags=options.flags)
+        return _source(options).load()
     except ConfigError as err:
         for problem in err.problems:
             print(problem, file=sys.stderr)
@@ -103,6 +103,12 @@ def _loaded(options: argparse.Namespace, *, also_json: bool = False) -> Loaded |
 
                 print(json.dumps({"subject": "configuration", "level": "error", "words": str(problem)}))
         return None
+
+
+def _source(options: argparse.Namespace) -> Source:
+    from fleetview_agent.configload import Source, find_file
+
+    return Source(find_file(options.config, os.environ), options.flags)
 
 
 def _config_check(options: argparse.Namespace) -> int:
@@ -163,10 +169,16 @@ def _check(options: argparse.Namespace) -> int:
     import json
 
     from fleetview_agent.preflight import Finding, Inquiry, exit_code, preflight
+    from fleetview_agent.store import Store
+    from fleetview_agent.twin.twin import Twin
+
+    # What the agent runs with, or would: its file, with the last good configuration from afar over it.
+    folder = Store(loaded.config.state_dir or Path(), loaded.config.agent_id).folder
+    twin = Twin(folder, _source(options), loaded)
 
     async def ask() -> list[Finding]:
         found = []
-        async for finding in preflight(Inquiry(loaded.config)):
+        async for finding in preflight(Inquiry(twin.config, version=twin.version)):
             print(json.dumps(finding.as_json()) if options.as_json else finding, flush=True)
             found.append(finding)
         return found
@@ -184,7 +196,7 @@ def _run(options: argparse.Namespace) -> int:
     store = Store(loaded.config.state_dir or Path(), loaded.config.agent_id)
     try:
         with store.held():
-            run(loaded.config, store)
+            run(_source(options), loaded, store)
     except InUseError as err:
         print(err, file=sys.stderr)
         return WRONG_USAGE

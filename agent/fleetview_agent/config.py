@@ -77,6 +77,8 @@ class AgentConfig(Table):
     release: Text | None = None
     """The version of what runs on the device, as heartbeats report it."""
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
+    verify_s: Annotated[float, Field(ge=0.1, le=86400, allow_inf_nan=False)] = 60
+    """How long the device has to be well with a new configuration before that counts as good."""
 
     @property
     def address(self) -> Address:
@@ -103,5 +105,8 @@ class AgentConfig(Table):
 
 
 KEYS = tuple(AgentConfig.model_fields)
+CHANGEABLE = frozenset({"heartbeat_interval", "labels", "log_level", "logs", "modules"})
+"""What a configuration document from afar may set. All else says who the device is, how it is reached and what keeps it safe
+from such documents: that is its own file's."""
 FILE_KEYS = ("tls_cert", "tls_key", "tls_ca", "state_dir")
 """Those that hold one path."""

@@ -18,12 +18,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from fleetview_agent.certificate import read_certificate
-from fleetview_agent.config import FILE_KEYS, KEYS, SYSTEM_STORE, AgentConfig, Deployment
+from fleetview_agent.config import CHANGEABLE, FILE_KEYS, KEYS, SYSTEM_STORE, AgentConfig, Deployment
 from fleetview_agent.configfile import ConfigSyntaxError, parse
 from fleetview_agent.configwords import ENVIRONMENT_PREFIX, Problem, nearest, problem_of, shown, unknown
 from fleetview_agent.modules.order import flaws
+from fleetview_agent.overlay import laid_over, refusals
 
 CONFIG_VARIABLE = "FLEETVIEW_AGENT_CONFIG"
+DOCUMENT = "document"
+"""The origin of what a configuration document sets."""
 SYSTEM_CONFIG = Path("/etc/fleetview-agent/agent.toml")
 
 _KUBERNETES = re.compile(r"(SERVICE_(HOST|PORT)|PORT)(_.*)?")
@@ -51,6 +54,19 @@ class Loaded:
         return [f"{key} = {shown(key, getattr(self.config, key))}    # {self.origins[key]}" for key in KEYS]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration of a device comes from: to be loaded again, with another document laid over it."""
+
+    path: Path | None
+    flags: Sequence[str] = ()
+    environ: Mapping[str, str] | None = None
+
+    def load(self, document: Mapping[str, Any] | None = None) -> Loaded:
+        """As `load`. Raises ConfigError."""
+        return load(self.path, environ=self.environ, flags=self.flags, document=document)
+
+
 def default_state_dir(environ: Mapping[str, str], *, root: bool) -> Path:
     """Where state lives unless the configuration says otherwise."""
     if root:
@@ -70,9 +86,16 @@ def detect_deployment(environ: Mapping[str, str], *, filesystem_root: Path = Pat
 
 
 def load(
-    path: Path | None, *, environ: Mapping[str, str] | None = None, flags: Sequence[str] = (), root: bool | None = None
+    path: Path | None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    flags: Sequence[str] = (),
+    root: bool | None = None,
+    document: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The configuration of the file at `path` (None: no file), overridden by `environ` and by flags of `KEY=VALUE`.
+
+    A `document` from afar is laid over the file before that; paths in it are those of the file.
 
     Raises ConfigError with all that is wrong.
     """
@@ -83,6 +106,8 @@ def load(
     problems: list[Problem] = []
     if path is not None:
         _read_file(path, values, origins, problems)
+    if document is not None:
+        values = _with_document(document, path, values, origins, problems)
     _read_environment(environ, values, origins, problems)
     _read_flags(flags, values, origins, problems)
     values.setdefault("state_dir", default_state_dir(environ, root=root))
@@ -130,6 +155,24 @@ def _read_file(path: Path, values: dict[str, Any], origins: dict[str, str], prob
             continue
         values[key] = _beside(path, key, value)
         origins[key] = f"file {place}"
+
+
+def _with_document(
+    document: Mapping[str, Any],
+    path: Path | None,
+    values: dict[str, Any],
+    origins: dict[str, str],
+    problems: list[Problem],
+) -> dict[str, Any]:
+    problems += refusals(document, DOCUMENT)
+    usable: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in KEYS:
+            problems.append(Problem(DOCUMENT, key, unknown(key, value, sorted(CHANGEABLE))))
+        elif key in CHANGEABLE:
+            usable[key] = value if path is None else _beside(path, key, value)
+            origins[key] = "default" if value is None else DOCUMENT
+    return laid_over(values, usable)
 
 
 def _beside(path: Path, key: str, value: Any) -> Any:  # noqa: ANN401  (what a file holds, not validated yet)

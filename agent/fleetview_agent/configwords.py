@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from fleetview_agent.config import KEYS, LogFile, Logs
+from fleetview_agent.masking import is_secret, masked
 from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
 
 ENVIRONMENT_PREFIX = "FLEETVIEW_AGENT_"
 
 _SHOWN = 120
-_SECRET = ("password", "secret", "token", "env")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +46,9 @@ def unknown(key: str, value: Any, known: Sequence[str]) -> str:  # noqa: ANN401 
 
 def shown(key: str, value: Any) -> str:  # noqa: ANN401  (any value, right or wrong)
     """The value of a key for a person to read: not too long, and without what is secret."""
-    value = _plain(value)
-    if key == "broker_url" and isinstance(value, str):
-        value = re.sub(r"(//[^:/@]*):.*@", r"\1:***@", value)
-    elif any(word in key for word in _SECRET):
-        value = "***"
+    value = masked(value, key)
     text = "-" if value is None else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  (as above)
-    """The value as JSON has it. What is set in a module's environment is masked: passwords are handed over so."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True, exclude_defaults=True)
-    if isinstance(value, dict):
-        return {name: _masked(part) if name == "env" else _plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _masked(value: Any) -> Any:  # noqa: ANN401  (as above)
-    return dict.fromkeys(value, "***") if isinstance(value, dict) else "***"
 
 
 _EXPECTED = {
@@ -116,7 +94,8 @@ def problem_of(details: dict[str, Any], origins: Mapping[str, str], path: Path |
         return Problem(place, key, _complaint(details))  # these name the value themselves
     if top == "modules" and len(where) > 1:
         top = "env" if "env" in where[2:] else leaf
-    return Problem(place, key, f"{_complaint(details)}, not {shown(top, value)}")
+    secret = next((part for part in map(str, where) if is_secret(part)), None)
+    return Problem(place, key, f"{_complaint(details)}, not {shown(secret or top, value)}")
 
 
 def _without_shape(where: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -89,9 +89,14 @@ def begin(level: str, stream: TextIO, intake: Intake | None) -> JournalHandler:
     handler = JournalHandler(stream, intake)
     logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
-    logger.setLevel(_LEVELS[level])
     logger.propagate = False
+    set_level(level)
     return handler
+
+
+def set_level(level: str) -> None:
+    """Log from this level on: `DEBUG`, `INFO`, `WARN` or `ERROR`."""
+    logging.getLogger(LOGGER).setLevel(_LEVELS[level])
 
 
 def end(handler: JournalHandler) -> None:

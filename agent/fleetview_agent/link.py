@@ -143,6 +143,7 @@ class Link:
         self._contested = asyncio.Event()
         self._reassertion = Reassertion()
         self._birth_acknowledged = False
+        self._birth_changed = asyncio.Event()
         self._birth_seen = False
         self._online_said = False
         self._clone: str | None = None
@@ -163,6 +164,12 @@ class Link:
     def is_up(self, session: Session) -> bool:
         """Whether this is the connection that stands."""
         return isinstance(self.state, Up) and self.state.session is session
+
+    def register(self, birth: Birth) -> None:
+        """Say another birth of this session: what it tells of the device has changed."""
+        self._birth = encode(birth)
+        self._birth_acknowledged = False
+        self._birth_changed.set()
 
     def stop(self, reason: str) -> None:
         """Make `run` say goodbye with this reason, and return."""
@@ -267,6 +274,7 @@ class Link:
         for topic, reason in refused:
             _log.warning("the broker does not let this device read its own topic", extra={"topic": topic, "why": reason})
         if not self._birth_acknowledged:
+            self._birth_changed.clear()
             await session.publish(self._birth_topic, self._birth, qos=1, retain=True)
             self._birth_acknowledged = self._birth_seen = True
         await self._say_online(session)
@@ -297,6 +305,7 @@ class Link:
         keepers = {
             asyncio.create_task(self._guard_presence(session), name="link presence"),
             asyncio.create_task(self._probe(session), name="link probe"),
+            asyncio.create_task(self._keep_registered(session), name="link birth"),
         }
         tasks: set[asyncio.Task[Failure] | asyncio.Task[bool] | asyncio.Task[None]] = {closed, stopping, *keepers}
         try:
@@ -317,6 +326,13 @@ class Link:
         payload = encode(State(session=self._session_id, state="offline", at=datetime.now(UTC), reason=reason))
         async with asyncio.timeout(GOODBYE_S):
             await session.publish(self._state_topic, payload, qos=1, retain=True)
+
+    async def _keep_registered(self, session: Session) -> None:
+        while True:
+            await self._birth_changed.wait()
+            self._birth_changed.clear()
+            await session.publish(self._birth_topic, self._birth, qos=1, retain=True)
+            self._birth_acknowledged = True
 
     async def _probe(self, session: Session) -> None:
         """Measure the round trip now and then.

@@ -50,10 +50,10 @@ class Vitals:
         self._process = psutil.Process()
         _asked(lambda: psutil.cpu_percent(interval=None))  # the first answer is 0: there is no time before it
 
-    def resources(self) -> Resources:
+    def resources(self, *, with_cpu: bool = True) -> Resources:
         """CPU (mean since the last call), memory and disk (that which holds `disk`) as fractions; the temperature."""
         figures = {
-            "cpu": self._cpu_since(),
+            "cpu": self._cpu_since() if with_cpu else None,
             "memory": _fraction(_asked(lambda: psutil.virtual_memory().percent)),
             "disk": _fraction(_asked(lambda: psutil.disk_usage(str(_existing(self._disk))).percent)),
             "temperature_c": _asked(_temperature_c),

@@ -14,7 +14,7 @@ from fleetview_agent.wire import PreflightFinding, PreflightReport
 _log = logging.getLogger(__name__)
 
 AFTER_START_S = 5.0
-"""By then modules listen and the agent is connected; and a machine that boots has something better to do."""
+"""Or after another configuration. By then modules listen and the agent is connected; a machine that boots has better to do."""
 MOST_FINDINGS = 16
 MOST_CHARACTERS = 240
 """Of one finding. So that all is at most 5 KiB, of the 256 that a message may have."""
@@ -63,9 +63,9 @@ class SelfCheck:
         return self.last
 
     async def run(self, after_s: float = AFTER_START_S) -> None:
-        """Make the first one after a while, and others when asked, without end."""
-        await asyncio.sleep(after_s)
+        """Make the first one after a while, and others so long after they were asked for, without end."""
         while True:
+            await asyncio.sleep(after_s)
             self._wanted.clear()
             try:
                 await self.now()

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 
 from pydantic_core import from_json
 
 from fleetview_agent.endpoint import LinkError
+from fleetview_agent.journal import Intake
 from fleetview_agent.link import Link
 from fleetview_agent.mqtt import Session
-from fleetview_agent.spool import Batch, Spool
+from fleetview_agent.spool import Batch, Record, Spool
 from fleetview_agent.wire import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, LogBatch, WireError, encode_log
 
 _log = logging.getLogger(__name__)
@@ -152,3 +154,15 @@ class Shipper:
         for _, task in in_flight:
             if task.done():
                 task.result()
+
+
+class NotifyingIntake(Intake):
+    """An intake that wakes the shipper."""
+
+    shipper: Shipper | None = None
+
+    def take(self, records: Sequence[Record]) -> int:
+        last = super().take(records)
+        if self.shipper is not None:
+            self.shipper.notify()
+        return last

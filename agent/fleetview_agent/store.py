@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fleetview_agent.durable import write_atomically
 from fleetview_agent.followed import Identity, Position
 
 if sys.platform != "win32":
@@ -171,32 +170,3 @@ def _position(entry: Any) -> Position | None:  # noqa: ANN401  (what a file hold
     except (TypeError, KeyError):
         return None
     return position if all(isinstance(number, int) and number >= 0 for number in numbers) else None
-
-
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Put `data` in place of the file in one step: after a crash it is the old or the new one. Raises OSError."""
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            Path(temporary).unlink()
-        raise
-    if durable:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the new name to the disk. A file system that cannot do that for folders does it with the file."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fleetview_agent.modules.guard import Guard
 from fleetview_agent.modules.lifecycle import (
@@ -79,8 +79,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Keep them, for ever."""
-        if any(spec.command is not None for spec in self._specs.values()):
-            self._guard = Guard(self._session)
+        self._begin_guard()
         try:
             self._obey(self._lives.advance(time.monotonic()))
             while True:
@@ -88,6 +87,10 @@ class Supervisor:
                 self._obey(self._lives.advance(time.monotonic()))
         finally:
             await self._abandon()
+
+    def _begin_guard(self) -> None:
+        if self._guard is None and any(spec.command is not None for spec in self._specs.values()):
+            self._guard = Guard(self._session)
 
     async def _something_happens(self) -> None:
         due_s = self._lives.next_due_s()
@@ -106,7 +109,9 @@ class Supervisor:
         if self._lives.all_ended:
             return
         try:
-            async with asyncio.timeout(sum(spec.stop_grace_s for spec in self._specs.values()) + _SPARE_S):
+            leaving = [running.spec for name, running in self._processes.items() if name not in self._specs]
+            graces_s = sum(spec.stop_grace_s for spec in (*self._specs.values(), *leaving))
+            async with asyncio.timeout(graces_s + _SPARE_S):
                 await self._all_ended.wait()
         except TimeoutError:
             _log.error("modules do not end: they are left to the kernel", extra={"modules": sorted(self._processes)})
@@ -116,10 +121,26 @@ class Supervisor:
         self._obey(self._lives.restart(name, time.monotonic()))
         self._news.set()
 
+    def reconfigure(self, specs: Mapping[str, ModuleSpec], also: Collection[str] = ()) -> None:
+        """Make these the modules, restarting as few as can be, and those of `also`.
+
+        What is gone ends, each module after those that depend on it; what is new starts in its order. The specs must be
+        without flaws.
+        """
+        before, self._specs = self._specs, specs
+        for name, running in self._processes.items():
+            if name in before and name in specs and specs[name].runs_like(before[name]):
+                running.spec = specs[name]
+        self._begin_guard()
+        self._obey(self._lives.reconfigure(specs, time.monotonic(), also))
+        self._news.set()
+        self._on_change()
+
     async def settled(self, name: str) -> ModuleInfo:
         """Wait until a module runs, or is in trouble; how it is then."""
         while True:
-            info = next(info for info in self._lives.infos() if info.name == name)
+            infos = (info for info in self._lives.infos() if info.name == name)
+            info = next(infos, ModuleInfo(name=name, state="stopped", reason="taken out of the configuration"))
             if info.state not in {"waiting", "starting"}:
                 return info
             await self._changed.wait()
@@ -139,7 +160,7 @@ class Supervisor:
         for action in actions:
             match action:
                 case Start(name):
-                    task = asyncio.create_task(self._live(name), name=f"module {name}")
+                    task = asyncio.create_task(self._live(name, self._specs[name]), name=f"module {name}")
                     self._tasks.add(task)
                     task.add_done_callback(self._on_task_done)
                 case Stop(name) if name in self._processes:
@@ -165,14 +186,13 @@ class Supervisor:
             self._defect = err
             self._news.set()
 
-    async def _live(self, name: str) -> None:
+    async def _live(self, name: str, spec: ModuleSpec) -> None:
         """One process, from its beginning to its end."""
-        spec = self._specs[name]
         mark = f"{self._session}/{name}"
         questions = [None if probe is None else Question(probe, spec, mark) for probe in (spec.ready, spec.healthy)]
         output = self._outputs[name] = Output(name, self._sink)
         try:
-            status = await self._process(name, output, questions)
+            status = await self._process(name, spec, output, questions)
         except SpawnError as err:
             end = Ended(str(err))
         else:
@@ -184,8 +204,7 @@ class Supervisor:
             self._to_end.discard(name)
         self._tell(name, end)
 
-    async def _process(self, name: str, output: Output, questions: Sequence[Question | None]) -> int:
-        spec = self._specs[name]
+    async def _process(self, name: str, spec: ModuleSpec, output: Output, questions: Sequence[Question | None]) -> int:
         mark = f"{self._session}/{name}"
         started_s = time.monotonic()
         process = await spawn(spec.command or [], spec, mark, Outlets(output.stdout, output.stderr))

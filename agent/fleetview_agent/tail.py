@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
@@ -73,8 +74,28 @@ class Tail:
         self._next_scan_s = float("-inf")
         self._first_scan = True
         self._turn = 0
+        self._resting: dict[Identity, FollowedFile] = {}
+        """Closed, because no pattern leads to them any more; one may again."""
         self.problems: dict[str, str] = {}
         """What keeps a file from being read, in words, by path."""
+
+    def reconfigure(self, files: Sequence[LogFile]) -> None:
+        """Follow what these lead to. What both lead to is read on, and what came back is read from where it was left."""
+        self._files = files
+        self.problems.clear()
+        self._next_scan_s = float("-inf")
+        found = {path: entry for entry in files for path in glob.glob(entry.path, recursive=True)}  # noqa: PTH207  (as below)
+        for followed in list(self._followed.values()):
+            path = followed.path
+            entry = found.get(path) or next((entry for entry in files if _leads_to(entry.path, path)), None)
+            if entry is not None:
+                followed.service = _service(path, entry)
+                continue
+            self._close(followed)
+            self._resting[followed.identity] = followed
+            _log.info("not following a log file any more", extra={"file": path})
+        while len(self._resting) > MAX_FILES:
+            del self._resting[next(iter(self._resting))]
 
     def look(self) -> bool:
         """Read what is new, within bounds. True when there is more to read at once."""
@@ -97,7 +118,8 @@ class Tail:
 
     def positions(self, settled_through: int) -> list[Position]:
         """From where to go on after a restart, when the records up to this number are settled."""
-        return [followed.position(settled_through) for followed in self._followed.values()]
+        both = (*self._followed.values(), *self._resting.values())
+        return [followed.position(settled_through) for followed in both]
 
     def forget_finished(self, settled_through: int) -> None:
         """Close the files that have no name any more and are read to the end."""
@@ -190,7 +212,7 @@ class Tail:
         elif len(self._followed) >= MAX_FILES:
             self._note(path, f"log file {path} is not read: {MAX_FILES} files are followed already")
         else:
-            self._follow(path, entry.service or Path(path).name.split(".")[0] or "unknown")
+            self._follow(path, _service(path, entry))
         return identity
 
     def _follow(self, path: str, service: str) -> None:
@@ -210,6 +232,9 @@ class Tail:
         _log.info("following a log file", extra={"file": path, "offset": offset})
 
     def _beginning(self, path: str, fd: int, identity: Identity, size: int) -> int:
+        resting = self._resting.pop(identity, None)
+        if resting is not None and os.fstat(fd).st_size >= resting.line_start and resting.position(-1).fits(fd):
+            return resting.line_start
         saved = None if self._saved is None else self._saved.pop(identity, None)
         if saved is not None and saved.fits(fd):
             return saved.offset
@@ -224,13 +249,15 @@ class Tail:
     def _follow_moved(self) -> None:
         """Follow what was renamed away while no agent ran, to its end. Rotation leaves files in their folder."""
         for position in list((self._saved or {}).values()):
+            if not any(_leads_to(entry.path, position.path) for entry in self._files):
+                continue  # nobody wants it any more
             for path in _siblings(position.path):
                 if _identity(path) == position.identity and len(self._followed) < MAX_FILES:
                     self._follow(path, self._service_of(position.path))
 
     def _service_of(self, path: str) -> str:
         entry = next((entry for entry in self._files if Path(path).match(entry.path) and entry.service), None)
-        return entry.service if entry is not None and entry.service else Path(path).name.split(".")[0] or "unknown"
+        return _service(path, entry)
 
     # Problems
 
@@ -243,6 +270,15 @@ class Tail:
         for path in list(self.problems):
             if not os.path.lexists(path):
                 del self.problems[path]
+
+
+def _service(path: str, entry: LogFile | None) -> str:
+    return (entry.service if entry is not None else None) or Path(path).name.split(".")[0] or "unknown"
+
+
+def _leads_to(pattern: str, path: str) -> bool:
+    """Whether the pattern leads to a file of this name, which need not be there any more."""
+    return fnmatchcase(path, pattern) or fnmatchcase(path, pattern.replace("**/", ""))
 
 
 def _siblings(path: str) -> list[str]:

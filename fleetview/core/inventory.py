@@ -97,6 +97,10 @@ def _agree(wanted: str | int | None, found: str | int | None) -> bool:
     return wanted is None or found is None or wanted == found
 
 
+def _lower(digits: str | None) -> str | None:
+    return None if digits is None else digits.lower()
+
+
 def compare(device: Device) -> None:
     """Set how what is desired stands to what is reported."""
     desired, reported = device.desired, device.reported
@@ -109,11 +113,13 @@ def compare(device: Device) -> None:
     found: set[ConfigAxis] = set()
     if desired.config is not None and (config := reported.config) is not None:
         wanted = desired.config
-        same = _agree(wanted.sha256, config.sha256) and _agree(wanted.version, config.version)
+        same = _agree(_lower(wanted.sha256), _lower(config.sha256)) and _agree(wanted.version, config.version)
         state = _CONFIG.get(config.status or "applied", ConfigAxis.IN_SYNC)
         found.add(ConfigAxis.DRIFTED if state is ConfigAxis.IN_SYNC and not same else state)
     if desired.release is not None and (release := reported.release) is not None:
         state = _RELEASE.get(release.status or "committed", ConfigAxis.APPLYING)
         same = desired.release.version in {None, release.version}
-        found.add(ConfigAxis.DRIFTED if state is ConfigAxis.IN_SYNC and not same else state)
+        # A release waits for the configuration beside it: until then the device tells of the one before.
+        other = ConfigAxis.PENDING if found & {ConfigAxis.PENDING, ConfigAxis.APPLYING} else ConfigAxis.DRIFTED
+        found.add(other if state is ConfigAxis.IN_SYNC and not same else state)
     device.config = next((axis for axis in _WORST_FIRST if axis in found), ConfigAxis.IN_SYNC)

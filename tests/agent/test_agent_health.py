@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetview_agent.certificate import read_certificate, read_der
+from fleetview_agent.durable import write_atomically
 from fleetview_agent.health import Evidence, judge
 from fleetview_agent.healthcheck import judge_status, verdict
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.pacing import BACKOFF_CAP_S, Reassertion, backoff_s
-from fleetview_agent.store import InUseError, Status, Store, write_atomically
+from fleetview_agent.store import InUseError, Status, Store
 from fleetview_agent.wire import Heartbeat, ModuleInfo, Resources, encode
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def new_world(folder: Path, **keys: object) -> World:
     for made in (root / "proc", programs):
         made.mkdir(parents=True, exist_ok=True)
     machine = Machine(root=root, path=str(programs), kernel_clock=lambda: None)
-    return World(root, Inquiry(config_of(folder, **keys), machine))
+    return World(root, Inquiry(config_of(folder, **keys), machine=machine))
 
 
 async def asked(check: Callable[[Inquiry], Answer | Awaitable[Answer]], inquiry: Inquiry) -> list[Finding]:

@@ -43,7 +43,7 @@ TO_BROKER = [check for check in CHECKS if check.subject in STEPS]
 
 def inquiry_of(folder: Path, url: str, keys: Mapping[str, str] | None = None, *, ntp_port: int | None = None) -> Inquiry:
     config = {"agent_id": "gw-1", "broker_url": url, "state_dir": str(folder / "state"), **(keys or {})}
-    return Inquiry(AgentConfig.model_validate(config), Machine(ntp_port=ntp_port or free_port()))
+    return Inquiry(AgentConfig.model_validate(config), machine=Machine(ntp_port=ntp_port or free_port()))
 
 
 async def asked(inquiry: Inquiry) -> dict[str, Finding]:

@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from support.agents import agent_process, watching
 from support.wait import until
 
 from fleetview_agent import selfcheck
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.preflight import Finding
 from fleetview_agent.selfcheck import MOST_CHARACTERS, MOST_FINDINGS, SelfCheck, report
-from fleetview_agent.wire import PreflightReport, Reported, encode
+from fleetview_agent.wire import Channel, PreflightReport, Reported, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from support.broker import Broker
 
     from fleetview_agent.preflight import Inquiry
 
@@ -71,3 +75,22 @@ async def test_it_is_made_after_the_start_and_when_asked_and_outlives_a_defect(
     assert [report.errors for report in heard] == [0, 1]
     assert check.last is heard[-1]
     assert "preflight: 1 error, 0 ok" in caplog.text
+
+
+async def test_the_twin_of_a_running_agent_carries_it(tmp_path: Path, broker: Broker) -> None:
+    modules = {"web": {"command": ["no-such-program"]}}
+    async with watching(broker.url) as watch:
+
+        def last() -> PreflightReport | None:
+            reported = [body for body in watch.bodies(Channel.REPORTED) if isinstance(body, Reported)]
+            return reported[-1].preflight if reported else None
+
+        with agent_process(tmp_path, broker_url=broker.url, modules=modules):
+            await until(lambda: last() is not None, within_s=40)
+    found = last()
+    assert found is not None
+    assert any(finding.subject == "modules" and "no-such-program" in finding.words for finding in found.findings)
+    assert not any(finding.subject == "publishing" for finding in found.findings)
+    assert not [
+        record for record in watch.records.values() if record["level"] == "ERROR" and "preflight" in record["message"]
+    ]

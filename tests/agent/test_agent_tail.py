@@ -87,6 +87,32 @@ def test_new_lines_are_read_once(device: Device) -> None:
     assert device.look() == ["three", "four"]
 
 
+def test_other_patterns_take_effect_at_once_and_what_comes_back_is_read_from_where_it_was_left(device: Device) -> None:
+    def follow(*patterns: str, service: str | None = None) -> list[str]:
+        device.tail.reconfigure([LogFile(path=str(device.folder / pattern), service=service) for pattern in patterns])
+        return device.look(passed_s=0)
+
+    device.write("a.log", "one\n")
+    device.write("b.txt", "two\n")
+    assert device.look() == ["one"]
+    assert follow("*.log", "*.txt", service="app") == ["two"]
+    device.write("a.log", "three\n")
+    assert device.look() == ["three"]
+    assert [record["service"] for record in device.records] == ["a", "app", "app"]
+    assert follow("*.txt") == []
+    device.write("a.log", "four\n")
+    device.write("b.txt", "five\n")
+    assert device.look() == ["five"]
+    device.restart(follow="*.txt")
+    assert device.look() == []
+    assert follow("*.log", "*.txt") == ["four"]
+    assert follow() == []
+    device.write("a.log", "six\n")
+    assert device.look() == []
+    (device.folder / "a.log").write_text("new\n")
+    assert follow("*.log") == ["new"]
+
+
 def test_a_line_without_an_end_waits_for_it(device: Device) -> None:
     device.write("a.log", "on")
     assert device.look() == []

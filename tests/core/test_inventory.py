@@ -25,6 +25,7 @@ R: dict[str, Any] = {"version": "1.5.0"}
         ({"gen": 7, "config": D}, {"gen": 8, "config": {**D, "status": "applied"}}, "in_sync"),
         ({"gen": 7, "config": D}, {"gen": 7, "config": D}, "in_sync"),
         ({"gen": 7, "config": D}, {"gen": 7, "config": {"version": 12, "sha256": "bb", "status": "applied"}}, "drifted"),
+        ({"gen": 7, "config": {**D, "sha256": "AA"}}, {"gen": 7, "config": {**D, "status": "applied"}}, "in_sync"),
         ({"gen": 7, "config": {"version": 12}}, {"gen": 7, "config": {"version": 11, "status": "applied"}}, "drifted"),
         ({"gen": 7, "config": {"version": 12}}, {"gen": 7, "config": {"sha256": "bb", "status": "applied"}}, "in_sync"),
         *(
@@ -46,6 +47,16 @@ R: dict[str, Any] = {"version": "1.5.0"}
             {"gen": 7, "config": D, "release": R},
             {"gen": 7, "config": {**D, "status": "applied"}, "release": {**R, "status": "failed"}},
             "failed",
+        ),
+        *(
+            (
+                {"gen": 7, "config": D, "release": R},
+                {"gen": 7, "config": {**D, "status": status}, "release": {"version": "1.4.2", "status": "committed"}},
+                axis,
+            )
+            for status, axis in (
+                ("pending", "pending"), ("applying", "applying"), ("rejected", "rejected"), ("applied", "drifted")
+            )
         ),
         (
             {"gen": 7, "config": D, "release": R},

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetview_agent.mqtt import BrokerUrl, TlsFiles, open_session
-from fleetview_agent.wire import Birth, Channel, Heartbeat, LogBatch, Message, State, Topics, decode
+from fleetview_agent.wire import Birth, Channel, Heartbeat, LogBatch, Message, Reported, State, Topics, decode
 from support.wait import until
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Watch:
     @property
     def heartbeats(self) -> list[Heartbeat]:
         return [body for body in self.bodies(Channel.HEARTBEAT) if isinstance(body, Heartbeat)]
+
+    @property
+    def reported(self) -> list[Reported]:
+        return [body for body in self.bodies(Channel.REPORTED) if isinstance(body, Reported)]
 
     @property
     def records(self) -> dict[tuple[str | None, int], dict[str, Any]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fleetview_agent import __version__
@@ -113,17 +113,31 @@ class Lives:
     """All modules of a device. Every method returns what is to be done, in that order."""
 
     def __init__(self, specs: Mapping[str, ModuleSpec], *, rng: random.Random) -> None:
-        order = start_order({name: spec.depends_on for name, spec in specs.items()})
-        self._modules = {name: _Module(name, specs[name], Restarts(rng)) for name in order}
+        self._modules: dict[str, _Module] = {}
         """Each behind those that it depends on."""
-        for module in self._modules.values():
-            for name in module.spec.depends_on:
-                self._modules[name].dependants.append(module)
-            if module.spec.command is None:
-                module.state, module.reason = "stopped", NOT_RUN
+        self._leaving: dict[str, _Module] = {}
+        """Not in the configuration any more, but still with a process."""
         self._names = list(specs)
         self._rng = rng
         self._stopping = False
+        self._take_in(specs)
+
+    def _take_in(self, specs: Mapping[str, ModuleSpec]) -> None:
+        """Make `_modules` what these say; modules that are there already stay the same objects."""
+        before = self._modules | self._leaving
+        order = start_order({name: spec.depends_on for name, spec in specs.items()})
+        self._modules = {name: before.get(name) or _Module(name, specs[name], Restarts(self._rng)) for name in order}
+        gone = (module for name, module in before.items() if name not in specs)
+        self._leaving = {module.name: module for module in gone if module.has_process}
+        for name, module in self._modules.items():
+            module.spec, module.dependants = specs[name], []
+            for other in module.spec.depends_on:
+                self._modules[other].dependants.append(module)
+            if module.spec.command is None:
+                module.state, module.reason = "stopped", NOT_RUN
+        for module in self._leaving.values():
+            module.dependants = [other for other in self._leaving.values() if module.name in other.spec.depends_on]
+        self._names = list(specs)
 
     def infos(self) -> list[ModuleInfo]:
         """How they are, as heartbeats tell it, in the order of the configuration."""
@@ -138,7 +152,7 @@ class Lives:
     @property
     def all_ended(self) -> bool:
         """Whether no process is left."""
-        return not any(module.has_process for module in self._modules.values())
+        return not self._leaving and not any(module.has_process for module in self._modules.values())
 
     def advance(self, now_s: float) -> list[Action]:
         """What the time brings. Also the beginning."""
@@ -146,6 +160,10 @@ class Lives:
 
     def apply(self, name: str, event: Event, now_s: float) -> list[Action]:
         """What has happened to the process of a module."""
+        if name in self._leaving:
+            if isinstance(event, Ended):
+                self._leaving.pop(name).has_process = False
+            return list(self._settle(now_s))
         module = self._modules[name]
         actions: list[Action] = []
         match event, module.state:
@@ -177,6 +195,27 @@ class Lives:
         actions = [*_wait(module, "restart asked for", now_s), *_end(module)]
         return actions + list(self._settle(now_s))
 
+    def reconfigure(self, specs: Mapping[str, ModuleSpec], now_s: float, also: Collection[str] = ()) -> list[Action]:
+        """Take other specs for those there were. Raises graphlib.CycleError, and then nothing has changed.
+
+        The process of a module runs on unless it would be another by its spec, is among `also`, or what it depends on does
+        not run on.
+        """
+        if self._stopping:
+            return []
+        before = {name: module.spec for name, module in self._modules.items()}
+        self._take_in(specs)
+        actions: list[Action] = []
+        for name, module in self._modules.items():
+            is_new = name not in before and not module.has_process
+            if not is_new and (name in also or name not in before or not before[name].runs_like(module.spec)):
+                module.history.reset()
+                module.waits = 0
+                if module.spec.command is not None:
+                    actions += _wait(module, "reconfigured", now_s)
+                actions += _end(module)
+        return actions + list(self._settle(now_s))
+
     def stop(self, now_s: float) -> list[Action]:
         """End them all, each after those that depend on it. Nothing is started from now on."""
         self._stopping = True
@@ -185,9 +224,11 @@ class Lives:
     # What follows from what
 
     def _settle(self, now_s: float) -> Iterator[Action]:
+        for module in self._leaving.values():
+            yield from _wind_up(module, "taken out of the configuration", now_s)
         if self._stopping:
             for module in self._modules.values():
-                yield from _wind_up(module, now_s)
+                yield from _wind_up(module, "the agent stops", now_s)
             return
         for module in self._modules.values():  # one pass is enough: nothing depends on what comes behind it
             yield from self._advance_one(module, now_s)
@@ -282,9 +323,9 @@ def _just_failed(module: _Module, now_s: float) -> bool:
     return now_s - module.since_s <= FORGIVEN_S
 
 
-def _wind_up(module: _Module, now_s: float) -> Iterator[Action]:
+def _wind_up(module: _Module, why: str, now_s: float) -> Iterator[Action]:
     if any(dependant.has_process for dependant in module.dependants):
         return
     if module.state not in {"failed", "stopped"}:
-        yield from _become(module, "stopped", "the agent stops", now_s)
+        yield from _become(module, "stopped", why, now_s)
     yield from _end(module)

@@ -171,7 +171,8 @@ class ModuleProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, spec: ModuleSpec, mark: str) -> None:
         self._process = process
-        self._spec = spec
+        self.spec = spec
+        """Of which it may be told another while it runs."""
         self._mark = mark
         self._last_resort: asyncio.TimerHandle | None = None
 
@@ -186,10 +187,10 @@ class ModuleProcess:
 
     def ask_to_end(self) -> None:
         """Send the signal for that, and SIGKILL after the time that the module is given."""
-        kill_group(self.group, self._spec.stop_signal_number)
+        kill_group(self.group, self.spec.stop_signal_number)
         if self._last_resort is None:
             loop = asyncio.get_running_loop()
-            self._last_resort = loop.call_later(self._spec.stop_grace_s, kill_group, self.group)
+            self._last_resort = loop.call_later(self.spec.stop_grace_s, kill_group, self.group)
 
     def clear_away(self) -> None:
         """Kill all that is left of it: in its group, and what left that but bears its mark."""

@@ -128,10 +128,18 @@ class ModuleSpec(Table):
     version: Text | None = None
     """As heartbeats report it."""
 
+    def runs_like(self, other: ModuleSpec) -> bool:
+        """Whether a process of the other is as good as one of this: it need not be restarted."""
+        return self.model_dump(exclude=_BESIDE) == other.model_dump(exclude=_BESIDE)
+
     @property
     def stop_signal_number(self) -> signal.Signals:
         """The signal that asks it to stop."""
         return signal.Signals[self.stop_signal]
+
+
+_BESIDE = {"depends_on", "wait_s", "restart", "stop_signal", "stop_grace_s", "version"}
+"""What the agent needs to know of a module, and its process does not."""
 
 
 def _shape(value: Any) -> str | None:  # noqa: ANN401  (what a file holds)

@@ -20,7 +20,8 @@ CONFIGURATION = "configuration"
 def _configuration(inquiry: Inquiry) -> Answer:
     """It is valid, or there would be no inquiry."""
     config = inquiry.config
-    return Finding(CONFIGURATION, "ok", f"{config.address}, broker {config.broker}, {config.deployment or 'static'}")
+    over = "" if inquiry.version is None else f", with version {inquiry.version} from afar over the file"
+    return Finding(CONFIGURATION, "ok", f"{config.address}, broker {config.broker}, {config.deployment or 'static'}{over}")
 
 
 CHECKS: tuple[Check[Inquiry], ...] = (

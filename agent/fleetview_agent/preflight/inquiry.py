@@ -17,6 +17,8 @@ class Inquiry:
     """One preflight."""
 
     config: AgentConfig
+    version: int | None = None
+    """Of the configuration from afar that lies over the file; None without one."""
     machine: Machine = field(default_factory=Machine)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     addresses: list[str] = field(default_factory=list)

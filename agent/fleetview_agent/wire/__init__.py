@@ -15,6 +15,7 @@ from fleetview_agent.wire.codec import (
     encode_log,
     uncompressed,
 )
+from fleetview_agent.wire.documents import canonical_json, document_sha256
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.messages import (
     MODELS,
@@ -97,8 +98,10 @@ __all__ = [
     "State",
     "Topics",
     "WireError",
+    "canonical_json",
     "decode",
     "decode_log",
+    "document_sha256",
     "encode",
     "encode_log",
     "format_time",

@@ -1,0 +1,481 @@
+"""What becomes of configurations that are desired, on a clock of the test's own, with a disk that loses nothing it was given
+and power that goes between any two steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from fleetview_agent.twin.decide import LONGEST_REASON, MOST_ATTEMPTS, boot, step
+from fleetview_agent.twin.model import (
+    Apply,
+    Configuration,
+    Due,
+    Failed,
+    Keep,
+    KeepLastGood,
+    Kept,
+    Looked,
+    OfferRelease,
+    RefuseRelease,
+    Revert,
+    State,
+    Tell,
+    Validate,
+    Validated,
+    Wanted,
+    Withdrawn,
+    WithdrawRelease,
+)
+from fleetview_agent.twin.watch import Sample
+from fleetview_agent.wire import ConfigOffer, ConfigReport, Desired, ModuleInfo, ReleaseOffer, document_sha256
+
+if TYPE_CHECKING:
+    from fleetview_agent.twin.model import Effect, Event
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+VERIFY_S = 20.0
+WELL = Sample("ok", modules=[ModuleInfo(name="m", state="running")])
+UNWELL = Sample("critical", ["module m failed"], [ModuleInfo(name="m", state="failed", reason="exit status 1")])
+
+
+def document(name: str, *, valid: bool = True, well: bool = True) -> dict[str, Any]:
+    return {"labels": {"name": name}, "valid": valid, "well": well}
+
+
+def offer(doc: dict[str, Any], version: int = 1, **fields: Any) -> ConfigOffer:
+    return ConfigOffer.model_validate({"version": version, "sha256": document_sha256(doc), "document": doc, **fields})
+
+
+class PowerCutError(Exception):
+    """The device is without power."""
+
+
+@dataclass
+class Device:
+    """Does what is decided, as the agent would, and what a device would do with it."""
+
+    kept: Kept = field(default_factory=Kept)
+    last_good: Configuration | None = None
+    """These two are its disk."""
+    now_s: float = 1000.0
+    clock: datetime = NOW
+    runs: Configuration | None = None
+    told: list[tuple[int, ConfigReport | None]] = field(default_factory=list)
+    releases: list[Effect] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    cut_after: int | None = None
+    """Steps that are still done."""
+    disk_is_full: bool = False
+    well_since_s: float | None = None
+    """Since when what runs is applied and was found well at each look."""
+
+    def __post_init__(self) -> None:
+        self.boot()
+
+    def boot(self) -> None:
+        self.runs, self.well_since_s, self.cut_after = self.last_good, None, None
+        self.state, effects = boot(self.kept, self.last_good, verify_s=VERIFY_S, now_s=self.now_s)
+        self.told.append((self.state.kept.gen, self.state.report()))
+        self.carry_out(self.state, effects)
+
+    def happens(self, event: Event) -> None:
+        before = self.state
+        self.state, effects = step(before, event, self.now_s)
+        self.carry_out(before, effects)
+
+    def carry_out(self, before: State, effects: list[Effect]) -> None:
+        for effect in effects:
+            if self.cut_after is not None:
+                if self.cut_after == 0:
+                    raise PowerCutError
+                self.cut_after -= 1
+            self.effects.append(effect)
+            if self.disk_is_full and isinstance(effect, Keep | KeepLastGood):
+                if isinstance(effect, KeepLastGood) and before.kept.trying is not None:
+                    self.state = before
+                if self.state.kept.trying is not None:
+                    self.happens(Failed("no space"))
+                    return
+                continue
+            self.do(effect)
+
+    def do(self, effect: Effect) -> None:
+        match effect:
+            case Keep(kept):
+                self.kept = kept
+            case KeepLastGood(configuration):
+                is_same = self.last_good is not None and self.last_good.sha256 == configuration.sha256
+                assert is_same or self.runs is not None
+                assert is_same or self.runs.sha256 == configuration.sha256  # type: ignore[union-attr]
+                assert is_same or self.well_since_s is not None
+                assert is_same or self.now_s - self.well_since_s >= VERIFY_S, "verified for the whole window"  # type: ignore[operator]
+                self.last_good = configuration
+            case Validate(configuration):
+                valid = configuration.document["valid"]
+                self.happens(Validated(None if valid else "not valid", before=self.sample(), touched=["m"]))
+            case Apply():
+                assert self.kept.trying is not None or self.disk_is_full, "it is on the disk before it runs"
+                self.runs, self.well_since_s = self.state.kept.trying, self.now_s
+            case Revert():
+                self.runs, self.well_since_s = self.last_good, None
+            case Tell():
+                self.told.append((self.state.kept.gen, self.state.report()))
+            case OfferRelease() | RefuseRelease() | WithdrawRelease():
+                self.releases.append(effect)
+
+    def sample(self) -> Sample:
+        return WELL if self.runs is None or self.runs.document["well"] else UNWELL
+
+    def passes(self, seconds: float) -> None:
+        until_s = self.now_s + seconds
+        while self.now_s < until_s:
+            self.now_s += min(1.0, until_s - self.now_s)
+            if self.state.watch is not None:
+                if self.sample() is UNWELL:
+                    self.well_since_s = None
+                self.happens(Looked(self.sample()))
+            elif self.state.retry_at_s is not None and self.state.retry_at_s <= self.now_s:
+                self.happens(Due())
+
+    def wants(self, gen: int, **fields: Any) -> None:
+        self.happens(Wanted(Desired.model_validate({"gen": gen, **fields}), self.clock))
+
+    def report(self) -> ConfigReport:
+        report = self.state.report()
+        assert report is not None
+        return report
+
+    @property
+    def statuses(self) -> list[str | None]:
+        return [None if report is None else report.status for _, report in self.told]
+
+
+def sha256_of(configuration: Configuration | None) -> str | None:
+    return None if configuration is None else configuration.sha256
+
+
+def test_a_good_configuration_becomes_the_last_good_one_after_the_window_and_not_before() -> None:
+    device = Device()
+    device.wants(7, config=offer(document("a"), version=3))
+    assert device.runs is not None
+    device.passes(VERIFY_S - 1)
+    assert sha256_of(device.last_good) is None
+    assert device.report().last_good is None
+    device.passes(1)
+    assert device.last_good == device.runs
+    assert device.statuses == [None, "pending", "applying", "applied"]
+    sha256 = document_sha256(document("a"))
+    assert device.report() == ConfigReport(version=3, sha256=sha256, status="applied", reason=None, last_good=3)
+    assert device.state.kept.gen == 7
+
+
+def test_one_that_makes_the_device_unwell_is_taken_back_and_says_why() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.passes(VERIFY_S)
+    good = device.last_good
+    device.wants(2, config=offer(document("b", well=False), version=2))
+    device.passes(1)
+    assert device.report().status == "rolled_back"
+    assert device.report().reason == "module m failed: exit status 1"
+    assert (device.report().version, device.report().last_good) == (2, 1)
+    assert device.runs == device.last_good == good
+
+
+def test_one_that_is_not_valid_never_runs() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a", valid=False)))
+    assert device.statuses == [None, "pending", "rejected"]
+    assert device.report().reason == "not valid"
+    assert not [effect for effect in device.effects if isinstance(effect, Apply)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"config": ConfigOffer(version=1)}, "it has no document"),
+        ({"config": offer(document("a"), sha256="0" * 64)}, "the document was altered"),
+        ({"config": offer(document("a")), "not_after": NOW}, "not_after 2026-11-22T12:00:00.000Z has passed"),
+    ],
+)
+def test_what_cannot_be_accepted_is_rejected_with_the_reason(fields: dict[str, Any], words: str) -> None:
+    device = Device()
+    device.wants(1, **fields)
+    assert device.report().status == "rejected"
+    assert words in (device.report().reason or "")
+    assert device.state.kept.gen == 1
+    assert device.runs is None
+
+
+def test_a_hash_in_capitals_or_none_at_all_is_in_order_and_so_is_a_term_that_is_not_over() -> None:
+    device = Device()
+    doc = document("a")
+    device.wants(1, config=offer(doc, sha256=document_sha256(doc).upper()), not_after=NOW + timedelta(seconds=1))
+    assert device.report().status == "applying"
+    device.wants(2, config=offer(document("b"), sha256=None))
+    assert device.report().sha256 == document_sha256(document("b"))
+
+
+def test_older_generations_and_epochs_are_refused() -> None:
+    device = Device()
+    device.wants(5, epoch=3, config=offer(document("a")))
+    for gen, epoch in ((4, 3), (4, None), (6, 2), (4, 4)):
+        device.wants(gen, epoch=epoch, config=offer(document("b")))
+        assert device.state.kept.gen == 5
+        assert device.state.kept.version == 1
+        assert device.report().sha256 == document_sha256(document("a"))
+    assert device.state.kept.epoch == 4, "of a newer one the generation was too old, but now it is known"
+    device.wants(6, epoch=3, config=offer(document("b")))
+    assert device.state.kept.gen == 5
+
+
+def test_the_same_generation_again_changes_nothing_and_another_content_needs_a_newer_epoch() -> None:
+    device = Device()
+    device.wants(1, epoch=1, config=offer(document("a")))
+    before, told = device.state, list(device.told)
+    device.wants(1, epoch=1, config=offer(document("a")))
+    assert (device.state, device.told) == (before, told)
+    device.wants(1, epoch=1, config=offer(document("b")))
+    assert device.state.kept == before.kept
+    device.wants(1, epoch=2, config=offer(document("b")))
+    assert device.report().sha256 == document_sha256(document("b"))
+
+
+def test_without_sections_a_generation_is_noted_and_nothing_else_changes() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.wants(2)
+    assert device.state.kept.gen == 2
+    assert device.report().status == "applying", "what was begun goes on"
+    device.passes(VERIFY_S)
+    assert device.report().status == "applied"
+    device.happens(Withdrawn())
+    assert device.report().status == "applied"
+
+
+def test_what_runs_already_is_applied_at_once() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.passes(VERIFY_S)
+    device.effects.clear()
+    device.wants(2, config=offer(document("a"), version=9))
+    assert (device.report().status, device.report().version, device.report().last_good) == ("applied", 9, 9)
+    assert not [effect for effect in device.effects if isinstance(effect, Apply | Revert)]
+
+
+def test_a_newer_one_ends_the_trying_of_an_older_one_whatever_becomes_of_it() -> None:
+    for valid in (True, False):
+        device = Device()
+        device.wants(1, config=offer(document("a")))
+        device.passes(VERIFY_S)
+        device.wants(2, config=offer(document("b"), version=2))
+        device.passes(VERIFY_S / 2)
+        device.wants(3, config=offer(document("c", valid=valid), version=3))
+        device.passes(VERIFY_S / 2)
+        assert device.last_good is not None
+        assert device.last_good.version == 1, "the older one had half of its time, the newer one too"
+        if not valid:
+            assert device.report().status == "rejected"
+            assert device.runs == device.last_good
+        device.passes(VERIFY_S / 2)
+        assert device.last_good.version == (3 if valid else 1)
+
+
+def test_the_one_that_is_tried_is_tried_on_when_a_newer_generation_says_the_same() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.passes(VERIFY_S - 1)
+    device.wants(2, config=offer(document("a"), version=2))
+    device.passes(1)
+    assert (device.report().status, device.report().version, device.state.kept.gen) == ("applied", 2, 2)
+    assert len([effect for effect in device.effects if isinstance(effect, Apply)]) == 1
+
+
+def test_one_that_was_cut_short_is_tried_again_but_not_for_ever() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    for attempt in range(MOST_ATTEMPTS):
+        assert device.state.kept.attempts == attempt + 1
+        device.boot()
+        assert device.runs is None, "it begins with the last good one"
+        device.passes(VERIFY_S / 2)
+    assert device.report().status == "rolled_back"
+    assert "the agent ended 2 times" in (device.report().reason or "")
+
+
+def test_one_that_was_cut_short_and_then_withdrawn_is_not_tried_again() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.boot()
+    assert device.report().status == "pending"
+    device.happens(Withdrawn())
+    device.passes(3 * VERIFY_S)
+    assert (device.report().status, device.runs) == ("rolled_back", None)
+
+
+def test_a_release_waits_for_the_configuration_beside_it() -> None:
+    release = ReleaseOffer(version="2.0")
+    device = Device()
+    device.wants(1, config=offer(document("a")), release=release)
+    assert not device.releases
+    device.passes(VERIFY_S)
+    assert device.releases == [OfferRelease(release, 1)]
+    device.wants(1, config=offer(document("a")), release=release)
+    assert len(device.releases) == 1
+    device.wants(2, config=offer(document("b", valid=False)), release=release)
+    (_, refused) = device.releases
+    assert isinstance(refused, RefuseRelease)
+    assert refused.reason == "the configuration of generation 2 is rejected"
+    device.wants(3, release=release)
+    assert device.releases[2:] == [OfferRelease(release, 3)]
+    device.wants(4, release=release, not_after=NOW - timedelta(hours=1))
+    late = device.releases[-1]
+    assert "not_after" in getattr(late, "reason", "")
+    device.boot()
+    device.wants(4, release=release)
+    assert device.releases[-1] == late, "it is not in time because the agent was restarted"
+    device.happens(Withdrawn())
+    assert device.releases[-1] == WithdrawRelease()
+
+
+def test_a_release_is_handed_on_once_more_after_a_restart() -> None:
+    device = Device()
+    device.wants(1, release=ReleaseOffer(version="2.0"))
+    device.boot()
+    device.wants(1, release=ReleaseOffer(version="2.0"))
+    assert device.releases == [OfferRelease(ReleaseOffer(version="2.0"), 1)] * 2
+
+
+def test_on_a_full_disk_nothing_is_tried_and_nothing_becomes_good() -> None:
+    device = Device(disk_is_full=True)
+    device.wants(1, config=offer(document("a")))
+    assert (device.report().status, device.report().reason, device.runs) == ("rejected", "no space", None)
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.disk_is_full = True
+    device.passes(VERIFY_S)
+    assert (device.report().status, device.report().reason, device.runs) == ("rolled_back", "no space", None)
+
+
+def test_a_last_good_one_that_does_not_fit_the_file_any_more_is_told_and_left_alone() -> None:
+    good = Configuration(4, "x", {})
+    state, effects = boot(Kept(gen=9), good, verify_s=1, now_s=0, problem="a cycle")
+    assert state.running is None
+    assert state.kept.gen == 9
+    assert state.report() == ConfigReport(version=4, sha256="x", status="rejected", reason="a cycle", last_good=None)
+    assert not [effect for effect in effects if isinstance(effect, Keep | KeepLastGood)]
+
+
+def test_a_reason_is_never_longer_than_a_report_can_carry() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    device.happens(Failed("x" * 10_000))
+    assert len(device.report().reason or "") == LONGEST_REASON
+
+
+DOCUMENTS = [document(name, valid=valid, well=well) for name in "ab" for valid in (True, False) for well in (True, False)]
+
+
+class Devices(RuleBasedStateMachine):
+    """Everything that can happen, in any order, with the power going between any two steps."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.device = Device()
+        self.was_full = False
+
+    def try_it(self, event: Event | None, seconds: float = 0) -> bool:
+        """Whether there was power all the time."""
+        try:
+            if event is not None:
+                self.device.happens(event)
+            if seconds:
+                self.device.passes(seconds)
+        except PowerCutError:
+            self.device.boot()
+            assert self.device.runs == self.device.last_good
+            return False
+        return True
+
+    @rule(
+        gen=st.integers(-1, 2),
+        epoch=st.none() | st.integers(0, 2),
+        doc=st.none() | st.sampled_from(DOCUMENTS),
+        version=st.integers(1, 2),
+        late=st.booleans(),
+        release=st.none() | st.just(ReleaseOffer(version="2.0")),
+    )
+    def want(
+        self,
+        *,
+        gen: int,
+        epoch: int | None,
+        doc: dict[str, Any] | None,
+        version: int,
+        late: bool,
+        release: ReleaseOffer | None,
+    ) -> None:
+        before = self.device.state
+        is_older = epoch is not None and before.kept.epoch is not None and epoch < before.kept.epoch
+        desired = Desired(
+            gen=max(0, self.device.kept.gen + gen),
+            epoch=epoch,
+            config=None if doc is None else offer(doc, version),
+            release=release,
+            not_after=NOW if late else None,
+        )
+        if self.try_it(Wanted(desired, NOW)) and is_older:
+            assert self.device.state == before
+
+    @rule()
+    def withdraw(self) -> None:
+        self.try_it(Withdrawn())
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, VERIFY_S]))
+    def time_passes(self, seconds: float) -> None:
+        self.try_it(None, seconds)
+
+    @rule(steps=st.integers(0, 6))
+    def the_power_goes_soon(self, steps: int) -> None:
+        self.device.cut_after = steps
+
+    @rule()
+    def the_power_goes(self) -> None:
+        self.device.boot()
+
+    @precondition(lambda self: self.device.cut_after is None)
+    @rule()
+    def the_disk_fills_or_is_emptied(self) -> None:
+        self.device.disk_is_full = not self.device.disk_is_full
+
+    @invariant()
+    def what_is_not_being_tried_is_good(self) -> None:
+        device = self.device
+        state = device.state
+        if state.kept.trying is None:
+            assert state.watch is None
+            assert state.retry_at_s is None
+            assert sha256_of(device.runs) == sha256_of(device.last_good)
+            assert state.running == state.last_good
+            assert state.kept.status not in {"pending", "applying"}
+        else:
+            assert state.kept.status in {"pending", "applying"}
+            assert state.watch is not None or state.retry_at_s is not None, "it has an end"
+
+    @invariant()
+    def generations_only_grow(self) -> None:
+        gens = [gen for gen, _ in self.device.told]
+        assert gens == sorted(gens) or self.was_full
+        if self.device.disk_is_full:
+            self.was_full = True
+
+
+TestDevices = Devices.TestCase
+TestDevices.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
