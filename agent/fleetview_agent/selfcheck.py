@@ -14,7 +14,7 @@ from fleetview_agent.wire import PreflightFinding, PreflightReport
 _log = logging.getLogger(__name__)
 
 AFTER_START_S = 5.0
-"""Or after another configuration. By then modules listen and the agent is connected; a machine that boots has better to do."""
+"""Or after another configuration. By then modules listen and the agent is connected; a booting machine has better to do."""
 MOST_FINDINGS = 16
 MOST_CHARACTERS = 240
 """Of one finding. So that all is at most 5 KiB, of the 256 that a message may have."""

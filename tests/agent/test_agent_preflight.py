@@ -300,6 +300,18 @@ async def test_a_state_folder_that_is_none(world: World, tmp_path: Path) -> None
     assert (found[0], "is not a folder" in found[1]) == ("error", True)
 
 
+async def test_root_is_told_that_it_may_everything(tmp_path: Path) -> None:
+    world = new_world(tmp_path)
+    folder = world.inquiry.store.folder
+    folder.mkdir(parents=True)
+    assert (await only(state_dir, world))[0] == "ok"
+    if os.geteuid() == 0:
+        os.chown(folder, 4711, 4711)
+    world.inquiry.machine = Machine(world.root, user_id=0)
+    found = await only(state_dir, world)
+    assert (found[0], "ask as that user" in found[1]) == ("warning", True)
+
+
 # What the configuration asks for
 
 
@@ -333,6 +345,7 @@ def engine_world(folder: Path, name: str, says: object, status: int = 0) -> Worl
         ("docker", DOCKER, None, ["ok", "warning"], "max-size"),
         ("docker", DOCKER, {"log-opts": {"max-size": "10m"}}, ["ok", "ok"], "bounded"),
         ("docker", DOCKER | {"LoggingDriver": "local"}, None, ["ok", "ok"], "bounded"),
+        ("docker", DOCKER | {"Driver": "overlayfs", "LoggingDriver": "journald"}, None, ["ok", "ok"], "overlayfs"),
         ("docker", DOCKER | {"Driver": "vfs", "LoggingDriver": "local"}, None, ["warning", "ok"], "vfs, not overlay2"),
         ("docker", {"ServerErrors": ["Cannot connect to the daemon"]}, None, ["error"], "Cannot connect"),
         ("podman", PODMAN, None, ["ok", "ok"], "journald"),
@@ -348,6 +361,13 @@ async def test_container_engine(
     found = await asked(engine, world.inquiry)
     assert [finding.level for finding in found] == levels
     assert any(word in finding.words for finding in found)
+
+
+async def test_a_module_that_bounds_its_logs_itself(tmp_path: Path) -> None:
+    world = engine_world(tmp_path, "docker", DOCKER)
+    command = ["docker", "run", "--log-opt", "max-size=5m", "x"]
+    world.inquiry.config = config_of(tmp_path, modules={"a": {"command": command}})
+    assert [finding.level for finding in await asked(engine, world.inquiry)] == ["ok", "ok"]
 
 
 async def test_container_engine_that_fails_or_is_not_there(tmp_path: Path) -> None:

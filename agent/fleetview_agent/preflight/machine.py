@@ -27,6 +27,8 @@ class Machine:
     """Folders of programs, as PATH has them; None for PATH."""
     ntp_port: int = NTP_PORT
     kernel_clock: Callable[[], KernelClock | None] = field(default=read_kernel_clock)
+    user_id: int = field(default_factory=lambda: os.geteuid() if hasattr(os, "geteuid") else -1)
+    """Whose rights all this is seen with."""
     statvfs: Callable[[Path], os.statvfs_result] = field(default=os.statvfs)
 
     def file(self, name: str) -> Path:

@@ -35,6 +35,10 @@ def state_dir(inquiry: Inquiry) -> Answer:
     if not os.access(there, os.W_OK | os.X_OK):
         words = f"{there} cannot be written by this user; change its owner, or set state_dir"
         return Finding(STATE_DIR, "error", words)
+    owner = folder.stat().st_uid if folder.exists() else 0
+    if inquiry.machine.user_id == 0 != owner:
+        words = f"{folder} belongs to user {owner}, and root may everything: ask as that user, sudo -u '#{owner}'"
+        return Finding(STATE_DIR, "warning", words)
     return Finding(STATE_DIR, "ok", str(folder))
 
 

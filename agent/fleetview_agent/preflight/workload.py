@@ -16,9 +16,8 @@ from fleetview_agent.preflight.inquiry import Inquiry
 LOG_FILES, MODULES, ENGINE = "log files", "modules", "container engine"
 
 ENGINES = ("docker", "podman")
-_STORAGE = "overlay2"
-_PODMAN_STORAGE = "overlay"
-"""The same under the name that podman has for it."""
+_STORAGE = {"docker": ("overlay2", "overlayfs"), "podman": ("overlay",)}
+"""One driver of the kernel under the names that engines have for it; `overlayfs` is docker's with containerd's store."""
 _ROTATE = ("local", "journald", "none", "syslog", "k8s-file")
 """Log drivers that need no further setting to be bounded here."""
 
@@ -87,10 +86,9 @@ async def _engine(inquiry: Inquiry, name: str) -> list[Finding]:
 
 def _docker(inquiry: Inquiry, facts: Mapping[str, Any]) -> Iterator[Finding]:
     storage, logs, version = facts.get("Driver"), facts.get("LoggingDriver"), facts.get("ServerVersion")
-    yield _storage("docker", str(version), str(storage), _STORAGE)
-    daemon = _daemon(inquiry)
-    options = daemon.get("log-opts")
-    bounded = isinstance(options, dict) and bool(options.get("max-size"))
+    yield _storage("docker", str(version), str(storage))
+    options = _daemon(inquiry).get("log-opts")
+    bounded = (isinstance(options, dict) and bool(options.get("max-size"))) or _bounded_themselves(inquiry)
     if logs in _ROTATE or (logs == "json-file" and bounded):
         yield Finding(ENGINE, "ok", f"docker keeps logs by {logs}, which is bounded")
     else:
@@ -99,6 +97,12 @@ def _docker(inquiry: Inquiry, facts: Mapping[str, Any]) -> Iterator[Finding]:
             ' "log-driver": "local", or "log-opts": {"max-size": "10m", "max-file": "3"}'
         )
         yield Finding(ENGINE, "warning", words)
+
+
+def _bounded_themselves(inquiry: Inquiry) -> bool:
+    """Whether each module that docker starts says how much of its logs is kept (`--log-opt max-size=10m`)."""
+    commands = [spec.command or [] for spec in inquiry.config.module_specs.values() if _starts(spec, "docker")]
+    return all(any("max-size=" in word for word in command) for command in commands)
 
 
 def _daemon(inquiry: Inquiry) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def _daemon(inquiry: Inquiry) -> dict[str, Any]:
 
 def _podman(facts: Mapping[str, Any]) -> Iterator[Finding]:
     store, host, version = facts.get("store") or {}, facts.get("host") or {}, facts.get("version") or {}
-    yield _storage("podman", str(version.get("Version")), str(store.get("graphDriverName")), _PODMAN_STORAGE)
+    yield _storage("podman", str(version.get("Version")), str(store.get("graphDriverName")))
     logs = host.get("logDriver")
     if logs in _ROTATE:
         yield Finding(ENGINE, "ok", f"podman keeps logs by {logs}, which is bounded")
@@ -119,8 +123,9 @@ def _podman(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(ENGINE, "warning", f'podman keeps logs by {logs}: set log_driver = "journald" in containers.conf')
 
 
-def _storage(name: str, version: str, storage: str, wanted: str) -> Finding:
-    if storage == wanted:
+def _storage(name: str, version: str, storage: str) -> Finding:
+    if storage in _STORAGE[name]:
         return Finding(ENGINE, "ok", f"{name} {version}, storage {storage}")
-    words = f"{name} {version} stores by {storage}, not {wanted}: slower, and it wears flash out; change its storage driver"
+    why = "that is slower, and wears flash out: change its storage driver"
+    words = f"{name} {version} stores by {storage}, not {_STORAGE[name][0]}; {why}"
     return Finding(ENGINE, "warning", words)
