@@ -484,6 +484,10 @@ def test_what_is_no_answer(data: bytes) -> None:
         assert offset(question, data, 0.0, 1.0) is None
 
 
+def test_an_answer_to_another_question_is_none() -> None:
+    assert offset(request(), ntp_answer(request(), 1.0), 0.0, 1.0) is None
+
+
 def test_an_answer_of_a_clock_that_is_not_in_step() -> None:
     question = request()
     for answer in (ntp_answer(question, 0, first=0xE4), ntp_answer(question, 0, stratum=16)):
