@@ -17,6 +17,7 @@ from fleetview.config import ConfigError, resolve
 from fleetview.core.ages import age
 from fleetview.core.snapshot import device_detail
 from fleetview.core.text import clean
+from fleetview.core.twin import twin_reasons, twin_rows
 from fleetview.core.why import why
 from fleetview_agent.wire import Address, WireError
 
@@ -93,6 +94,10 @@ def _page(device: Device, mono_s: float, unix_s: float) -> Iterator[str]:
     if modules:
         yield ""
         yield from aligned([("MODULE", "STATE", "VERSION", "RESTARTS", "REASON"), *modules], frozenset({3}))
+    if device.desired is not None or device.reported is not None:
+        yield ""
+        yield from aligned([("", "DESIRED", "REPORTED"), *[tuple(map(clean, row)) for row in twin_rows(device)]])
+        yield from (f"  {clean(words)}" for words in twin_reasons(device))
     found = device.preflight()
     if found is not None:
         yield ""

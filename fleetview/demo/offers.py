@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import cache
 from typing import Any
+
+from fleetview_agent.wire import document_sha256
 
 RELEASE_BYTES = 18_874_368
 
@@ -26,8 +27,8 @@ def config_document(version: int) -> dict[str, Any]:
 
 @cache
 def config_sha256(version: int) -> str:
-    """Of the document as it is written."""
-    return sha256_of(json.dumps(config_document(version), sort_keys=True))
+    """Of the document, as the contract has it."""
+    return document_sha256(config_document(version))
 
 
 def release_url(version: str) -> str:

@@ -10,6 +10,7 @@ from fleetview.core.ages import age
 from fleetview.core.device import ConfigAxis, Connectivity, Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.trouble import Trouble
+from fleetview.core.twin import twin_reasons, twin_rows
 from fleetview.core.why import why
 from fleetview.tui.columns import Now, percent, seen
 from fleetview.tui.device_charts import chart_lines
@@ -259,36 +260,14 @@ def _twin(page: Page, width: int) -> Iterator[Line]:
         Span(f"   rollout {device.rollout}" if device.rollout else "", "dim"),
     )
     yield pad(state, width)
-    desired, reported = device.desired, device.reported
     column = max(10, (width - _LABEL - 4) // 2)
     yield (Span(" " + fit("", _LABEL) + fit("desired", column) + " reported", "head"),)
-    rows: list[tuple[str, str, str]] = [
-        ("generation", str(desired.gen) if desired else "-", str(reported.gen) if reported else "-"),
-    ]
-    wanted, runs = (desired.config if desired else None), (reported.config if reported else None)
-    rows.append(
-        (
-            "config",
-            f"{wanted.version}" if wanted else "-",
-            f"{runs.version} {runs.status or ''}" if runs else str(device.config_version or "-"),
-        )
-    )
-    wanted_release, runs_release = (desired.release if desired else None), (reported.release if reported else None)
-    progress = ""
-    if runs_release is not None and runs_release.progress is not None and runs_release.status not in {None, "committed"}:
-        progress = f" {percent(runs_release.progress)}"
-    rows.append(
-        (
-            "release",
-            f"{wanted_release.version}" if wanted_release else "-",
-            f"{runs_release.version} {runs_release.status or ''}{progress}" if runs_release else device.release or "-",
-        )
-    )
-    for name, left, right in rows:
-        yield (Span(" " + fit(name, _LABEL), "dim"), Span(f"{fit(left, column)} {fit(right, column)}"))
-    for part in (runs, runs_release):
-        if part is not None and part.reason:
-            yield from _after(Span(" " * (_LABEL + 1)), _wrapped(part.reason, width - _LABEL - 2, "degraded"))
+    for row in twin_rows(device):
+        first = Span(f" {fit(row.name, _LABEL)}", "dim"), Span(f"{fit(row.desired, column)} ")
+        for index, told in enumerate(wrap(row.reported, column)):
+            yield (*(first if index == 0 else (Span(" " * (_LABEL + column + 2)),)), *told)
+    for reason in twin_reasons(device):
+        yield from _after(Span(" " * (_LABEL + 1)), _wrapped(reason, width - _LABEL - 2, "degraded"))
 
 
 def _preflight(page: Page, width: int) -> Iterator[Line]:

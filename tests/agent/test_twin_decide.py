@@ -121,7 +121,7 @@ class Device:
                 valid = configuration.document["valid"]
                 self.happens(Validated(None if valid else "not valid", before=self.sample(), touched=["m"]))
             case Apply():
-                assert self.kept.trying is not None or self.disk_is_full, "it is on the disk before it runs"
+                assert self.kept == self.state.kept, "it is on the disk before it runs"
                 self.runs, self.well_since_s = self.state.kept.trying, self.now_s
             case Revert():
                 self.runs, self.well_since_s = self.last_good, None
@@ -286,6 +286,16 @@ def test_a_newer_one_ends_the_trying_of_an_older_one_whatever_becomes_of_it() ->
             assert device.runs == device.last_good
         device.passes(VERIFY_S / 2)
         assert device.last_good.version == (3 if valid else 1)
+
+
+def test_a_newer_one_is_compared_with_how_the_device_was_before_the_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    monkeypatch.setattr(device, "sample", lambda: Sample("degraded", ["disk at 95%"], WELL.modules))
+    device.passes(2)
+    device.wants(2, config=offer(document("b"), version=2))
+    device.passes(VERIFY_S)
+    assert (device.report().status, device.report().reason) == ("rolled_back", "disk at 95%")
 
 
 def test_the_one_that_is_tried_is_tried_on_when_a_newer_generation_says_the_same() -> None:
