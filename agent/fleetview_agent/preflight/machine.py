@@ -18,6 +18,10 @@ OUTPUT_S = 10.0
 _MOST_BYTES = 1 << 20
 
 
+def _statvfs(path: Path) -> os.statvfs_result:
+    return os.statvfs(path)  # looked up late: not every system has it
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Where to look."""
@@ -29,7 +33,7 @@ class Machine:
     kernel_clock: Callable[[], KernelClock | None] = field(default=read_kernel_clock)
     user_id: int = field(default_factory=lambda: os.geteuid() if hasattr(os, "geteuid") else -1)
     """Whose rights all this is seen with."""
-    statvfs: Callable[[Path], os.statvfs_result] = field(default=os.statvfs)
+    statvfs: Callable[[Path], os.statvfs_result] = field(default=_statvfs)
 
     def file(self, name: str) -> Path:
         """The path of a file that every Linux has at `name`, without the leading `/`."""

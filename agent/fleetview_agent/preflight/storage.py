@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _MIB = 1 << 20
 _WORN_PERCENT = 80
 _WORN_OUT_PERCENT = 100
 _IN_MEMORY = {"tmpfs", "ramfs", "overlay"}
+_ON_WINDOWS = "not looked at on Windows"
 _PRE_EOL = {2: "warning", 3: "error"}
 """Of PRE_EOL_INFO (JEDEC eMMC 5.1, 7.4.41): 80 %, and 90 % of the reserved blocks are used up."""
 
@@ -44,6 +46,8 @@ def state_dir(inquiry: Inquiry) -> Answer:
 
 def disk(inquiry: Inquiry) -> Answer:
     """Whether there is room."""
+    if sys.platform == "win32":
+        return Finding(DISK, "skipped", _ON_WINDOWS)
     folder = _existing(inquiry.store.folder)
     found = inquiry.machine.statvfs(folder)
     free, taken = found.f_bavail * found.f_frsize, (found.f_blocks - found.f_bfree) * found.f_frsize
@@ -67,6 +71,8 @@ def disk(inquiry: Inquiry) -> Answer:
 
 def wear(inquiry: Inquiry) -> Answer:
     """How much of its life the flash memory below it has used up."""
+    if sys.platform == "win32":
+        return Finding(WEAR, "skipped", _ON_WINDOWS)
     folder = _existing(inquiry.store.folder)
     device = _block_device(inquiry.machine, folder)
     if device is None:
