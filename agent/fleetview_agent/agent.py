@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
@@ -20,11 +21,14 @@ from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
+from fleetview_agent.lending import Lender
 from fleetview_agent.link import Destination, Link, LinkState, Up
 from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
+from fleetview_agent.modules.registry import touched, why_not_run
 from fleetview_agent.mqtt import Session
-from fleetview_agent.reported import NoUpdater, ReportedState, publish
+from fleetview_agent.release.host import Parts, Releases
+from fleetview_agent.reported import ReportedState, publish
 from fleetview_agent.selfcheck import SelfCheck
 from fleetview_agent.ship import NotifyingIntake, Shipper
 from fleetview_agent.spool import MemorySpool, Spool
@@ -79,6 +83,8 @@ class Agent:
         self._handler = journal.begin(config.log_level, stderr, self._intake)
         self.session = new_session(time.time(), store.last_session())
         store.save_session(self.session)
+        self.reported = ReportedState(self.session, now=lambda: datetime.now(UTC))
+        self._releases = Releases(config, store.folder, self.reported, rng=self._rng)
         topics = Topics(config.topic_root)
         destination = Destination(config.broker, config.tls, topics, config.address)
         self.link = Link(
@@ -91,7 +97,6 @@ class Agent:
                 topics.device(config.address, Channel.DESIRED): self._on_desired,
             },
         )
-        self.reported = ReportedState(self.session, now=lambda: datetime.now(UTC))
         self._reported_topic = topics.device(config.address, Channel.REPORTED)
         self._shipper = Shipper(self.spool, self.link, topics.device(config.address, Channel.LOG))
         self._intake.shipper = self._shipper
@@ -106,12 +111,27 @@ class Agent:
             hold=lambda: self.spool.nearly_full,
         )
         self._modules_changed = asyncio.Event()
+        self._lender = Lender(
+            config=lambda: self._config,
+            folder=store.folder,
+            link=self.link,
+            spool=self.spool,
+            intake=self._intake,
+            metrics=self._metrics,
+            beat=self._modules_changed.set,
+            take_releases=self._releases.run,
+            started_s=self._started_s,
+        )
+        self._lender.modules_changed.add(self._modules_changed.set)
+        self._lender.modules_changed.add(twin.news)
+        self._lender.modules_changed.add(self._releases.news)
         self._supervisor = Supervisor(
-            config.module_specs,
+            self._releases.specs(config),
             session=self.session,
             sink=Sink(self._intake.take, lambda: self.spool.nearly_full, time.monotonic, _now_ms),
             rng=self._rng,
-            on_change=self._on_modules_changed,
+            lend=self._lender.lend_from,
+            on_change=self._lender.modules_changed.tell,
         )
         verbs = {"ping": ping(self._started_s), "restart_module": restart_module(self._supervisor)}
         self._commands = Commands(verbs, topics, config.address, self.link)
@@ -163,13 +183,13 @@ class Agent:
         _log.info("agent started", extra=extra)
         if self._store.problem is not None:
             _log.error(self._store.problem)
-        built_in = [name for name, spec in config.module_specs.items() if spec.command is None]
-        if built_in:
-            words = "built-in modules are configured, but this version of the agent runs none"
-            _log.warning(words, extra={"modules": built_in})
+        for name, spec in config.module_specs.items():
+            if (words := why_not_run(name, spec)) is not None:
+                _log.warning("module %s is configured, but %s", name, words, extra={"module_name": name})
         if config.tls_cert is not None and not config.broker.encrypted:
             _log.warning("tls_cert is not used: broker_url is mqtt://, which is not encrypted; use mqtts:// for TLS")
-        self._twin.attach(Host(self._apply, self._sample, self.reported, NoUpdater(self.reported)))
+        self._releases.attach(Parts(lambda: self._config, self._sample, self._arrange, self._twin.alone))
+        self._twin.attach(Host(self._apply, self._sample, self.reported, self._releases))
 
     async def _stop(self, link: asyncio.Task[None], reason: str) -> None:
         _log.info("agent is stopping", extra={"reason": reason})
@@ -205,14 +225,20 @@ class Agent:
             journal.set_level(config.log_level)
         if before.logs != config.logs:
             self._tail.reconfigure(config.logs.files)
+        self._arrange(touched(before, config))
         if _inventory(before) != _inventory(config):
             self.link.register(self._birth())
-        self._supervisor.reconfigure(config.module_specs)
         self._selfcheck.ask(config)
 
-    def _on_modules_changed(self) -> None:
-        self._modules_changed.set()
-        self._twin.news()
+    def _arrange(self, also: Collection[str] = ()) -> None:
+        """Let those modules run that the configuration and the release say."""
+        names = self._names()
+        self._supervisor.reconfigure(self._releases.specs(self._config), also)
+        if names != self._names():
+            self.link.register(self._birth())
+
+    def _names(self) -> list[str]:
+        return [info.name for info in self._supervisor.infos()]
 
     def _sample(self) -> Sample:
         evidence = self._evidence(self._vitals.resources(with_cpu=False))
@@ -234,7 +260,7 @@ class Agent:
             agent=AgentInfo(version=__version__),
             deployment=config.deployment,
             host=host_info(),
-            modules=list(config.module_specs),
+            modules=list(self._releases.specs(config)),
             labels=dict(config.labels),
         )
         if (certificate := self._certificate()) is not None:
@@ -309,7 +335,7 @@ class Agent:
             spool=SpoolInfo(records=depth.records, bytes=depth.bytes, oldest_s=oldest_s, dropped=depth.dropped),
             link=LinkInfo(rtt_ms=self.link.rtt_ms, reconnects=self.link.reconnects),
         )
-        if (release := self._release()) is not None:
+        if (release := self._releases.running or self._config.release) is not None:
             heartbeat.release = release
         if self._twin.version is not None:
             heartbeat.config = self._twin.version
@@ -317,18 +343,13 @@ class Agent:
             heartbeat.gen = self._twin.gen
         return heartbeat
 
-    def _release(self) -> str | None:
-        """The release that runs: the updater's once there is one, else what the configuration calls it."""
-        report = self.reported.release
-        runs = None if report is None else report.version if report.status == "committed" else report.previous
-        return runs or self._config.release
-
     def _evidence(self, resources: Resources) -> Evidence:
         depth = self.spool.depth()
         return Evidence(
             resources,
             list(self._supervisor.infos()),
-            log_problems=tuple(self._tail.problems.values()),
+            findings=tuple(self._lender.board.findings.values()),
+            log_problems=(*self._tail.problems.values(), *self._releases.problems),
             state_problem=self._store.problem,
             shipping_problem=self._shipper.problem,
             dropped_since_last=depth.dropped - self._dropped_before,
@@ -337,10 +358,11 @@ class Agent:
         )
 
     def _metrics(self) -> dict[str, float | None]:
-        figures: dict[str, float | None] = dict(self._vitals.own())
-        if self._config.module_specs:
-            figures["module_log_lines_dropped_total"] = self._supervisor.dropped_lines
-        return figures
+        figures: dict[str, float | None] = {}
+        for shown in self._lender.board.metrics.values():
+            figures |= shown
+        figures |= self._vitals.own()
+        return {**figures, **self._supervisor.metrics()}
 
     # Logs
 
@@ -389,7 +411,7 @@ class Agent:
 
 def _inventory(config: AgentConfig) -> tuple[object, ...]:
     """What a birth tells of the configuration."""
-    return config.heartbeat_interval, config.labels, list(config.module_specs)
+    return config.heartbeat_interval, config.labels
 
 
 def _now_ms() -> int:

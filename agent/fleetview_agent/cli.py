@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fleetview_agent import __version__
 
@@ -48,7 +48,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(about.add_parser("check", help="say what is wrong with it, or what it amounts to"))
     schema = commands.add_parser("schema", help="JSON Schema of the messages of the wire contract")
     schema.add_argument("name", nargs="?", metavar="NAME", help="of one message, such as heartbeat")
+    _add_release(commands)
     return parser
+
+
+def _add_release(commands: Any) -> None:  # noqa: ANN401  (argparse has no public name for it)
+    release = commands.add_parser("release", help="make and sign releases for devices")
+    about = release.add_subparsers(title="commands", dest="about", required=True, metavar="COMMAND")
+    build = about.add_parser("build", help="make the .tar.gz of a folder with a release.toml")
+    build.add_argument("folder", type=Path, metavar="DIR")
+    build.add_argument("--out", type=Path, metavar="FILE", help="else NAME-VERSION.tar.gz in this folder")
+    keygen = about.add_parser("keygen", help="make a pair of keys; prints the public one, for ota.keys")
+    keygen.add_argument("key", type=Path, metavar="FILE", help="for the private key, which must not be there yet")
+    sign = about.add_parser("sign", help="sign an archive into FILE.sig, and print what to offer")
+    sign.add_argument("archive", type=Path, metavar="FILE")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="the private key")
+    sign.add_argument("--url", metavar="URL", help="where devices will find it; else that of the file")
+    verify = about.add_parser("verify", help="would a device with this key take it")
+    verify.add_argument("archive", type=Path, metavar="FILE")
+    verify.add_argument("--key", required=True, metavar="KEY", help="the public key, as in ota.keys")
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +103,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             return _health(options)
         case "check":
             return _check(options)
+        case "release":
+            from fleetview_agent.release.tool import run
+
+            return run(options)
         case _:
             return _run(options)
 
@@ -121,9 +143,30 @@ def _config_check(options: argparse.Namespace) -> int:
     if any(spec.depends_on for spec in loaded.config.module_specs.values()):
         from fleetview_agent.modules.order import start_waves
 
-        waves = start_waves({name: spec.depends_on for name, spec in loaded.config.module_specs.items()})
+        specs = {name: spec for name, spec in loaded.config.module_specs.items() if spec.kind != "function"}
+        waves = start_waves({name: spec.depends_on for name, spec in specs.items()})
         print(f"modules start so: {'; then '.join(', '.join(wave) for wave in waves)}")
-    return DONE
+    return DONE if _from_afar(options, loaded) else NO
+
+
+def _from_afar(options: argparse.Namespace, loaded: Loaded) -> bool:
+    """Say what is laid over the file when the agent runs; whether it can be."""
+    from fleetview_agent.configload import ConfigError
+    from fleetview_agent.store import Store
+    from fleetview_agent.twin.keep import load
+
+    last_good = load(Store(loaded.config.state_dir or Path(), loaded.config.agent_id).folder).last_good
+    if last_good is None:
+        return True
+    keys = ", ".join(last_good.document) or "nothing"
+    print(f"over this the agent lays configuration {last_good.version}, which was verified here and sets {keys}")
+    try:
+        _source(options).load(last_good.document)
+    except ConfigError as err:
+        for problem in err.problems:
+            print(problem, file=sys.stderr)
+        return False
+    return True
 
 
 def _schema(name: str | None) -> int:

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from fleetview_agent.configvalues import File, Name, Table, Text
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
 from fleetview_agent.modules.spec import Modules, ModuleSpec, by_name
+from fleetview_agent.release.settings import Ota
+from fleetview_agent.rules.spec import Filters, Rules
+from fleetview_agent.telemetry.spec import Telemetry
 from fleetview_agent.wire import DEFAULT_ROOT, Address, Topics
 
 SYSTEM_STORE = "system"
@@ -69,6 +72,12 @@ class AgentConfig(Table):
     """Names, or a table for each."""
     labels: dict[Text, str] = Field(default_factory=dict)
     logs: Logs = Logs()
+    telemetry: Telemetry = Telemetry()
+    """For the module `telemetry_collector`."""
+    rules: Rules = Field(default_factory=list)
+    """For the module `rule_engine`."""
+    publish_topics: Filters = Field(default_factory=list)
+    """What rules may publish to beside the device's own events, as in subscriptions. Never below `topic_root`."""
     state_dir: File | None = None
     """Each agent keeps to a folder of its id in it. `configload` puts the system's or the user's folder for state here."""
     deployment: Deployment | None = None
@@ -76,6 +85,8 @@ class AgentConfig(Table):
     topic_root: Annotated[str, AfterValidator(_root)] = DEFAULT_ROOT
     release: Text | None = None
     """The version of what runs on the device, as heartbeats report it."""
+    ota: Ota = Ota()
+    """How the module `ota_updater` takes releases."""
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
     verify_s: Annotated[float, Field(ge=0.1, le=86400, allow_inf_nan=False)] = 60
     """How long the device has to be well with a new configuration before that counts as good."""
@@ -105,7 +116,7 @@ class AgentConfig(Table):
 
 
 KEYS = tuple(AgentConfig.model_fields)
-CHANGEABLE = frozenset({"heartbeat_interval", "labels", "log_level", "logs", "modules"})
+CHANGEABLE = frozenset({"heartbeat_interval", "labels", "log_level", "logs", "modules", "rules", "telemetry"})
 """What a configuration document from afar may set. All else says who the device is, how it is reached and what keeps it safe
 from such documents: that is its own file's."""
 FILE_KEYS = ("tls_cert", "tls_key", "tls_ca", "state_dir")

@@ -21,8 +21,11 @@ from fleetview_agent.certificate import read_certificate
 from fleetview_agent.config import CHANGEABLE, FILE_KEYS, KEYS, SYSTEM_STORE, AgentConfig, Deployment
 from fleetview_agent.configfile import ConfigSyntaxError, parse
 from fleetview_agent.configwords import ENVIRONMENT_PREFIX, Problem, nearest, problem_of, shown, unknown
+from fleetview_agent.functions.check import flaws as functions_flaws
 from fleetview_agent.modules.order import flaws
+from fleetview_agent.modules.registry import BUILT_IN
 from fleetview_agent.overlay import laid_over, refusals
+from fleetview_agent.rules.check import flaws as rules_flaws
 
 CONFIG_VARIABLE = "FLEETVIEW_AGENT_CONFIG"
 DOCUMENT = "document"
@@ -181,12 +184,14 @@ def _beside(path: Path, key: str, value: Any) -> Any:  # noqa: ANN401  (what a f
         return str(path.parent / value)
     if key == "logs" and isinstance(value, dict) and isinstance(value.get("files"), list):
         return {**value, "files": [_log_file_beside(path, entry) for entry in value["files"]]}
+    if key == "ota" and isinstance(value, dict):
+        return _with_path(path, _with_path(path, value, "ca"), "folder")
     if key == "modules" and isinstance(value, dict):
-        return {name: _module_beside(path, table) for name, table in value.items()}
+        return {name: module_beside(path, table) for name, table in value.items()}
     return value
 
 
-def _module_beside(path: Path, table: Any) -> Any:  # noqa: ANN401  (as above)
+def module_beside(path: Path, table: Any) -> Any:  # noqa: ANN401  (as above)
     """A module's folder, and its programs where they are named by a path: a bare name is looked up in PATH."""
     if not isinstance(table, dict):
         return table
@@ -256,7 +261,7 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
     if key == "labels" and not text.lstrip().startswith("{"):
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         return {name.strip(): value.strip() for name, equals, value in pairs} if all(pair[1] for pair in pairs) else text
-    if key in {"modules", "labels", "logs"}:
+    if key in {"modules", "labels", "logs", "telemetry", "rules", "publish_topics", "ota"}:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
@@ -267,7 +272,17 @@ def _from_text(key: str, text: str) -> Any:  # noqa: ANN401  (validated with all
 
 def _module_problems(config: AgentConfig, origins: Mapping[str, str]) -> list[Problem]:
     place = origins["modules"].removeprefix("file ")
-    return [Problem(place, ".".join(filter(None, ("modules", key))), words) for key, words in flaws(config.module_specs)]
+    found = [Problem(place, ".".join(filter(None, ("modules", key))), words) for key, words in flaws(config.module_specs)]
+    functions = functions_flaws(config.module_specs, config.topic_root)
+    found += [Problem(place, f"modules.{key}", words) for key, words in functions]
+    rules = rules_flaws(config.rules, config.module_specs, config.publish_topics, config.topic_root)
+    found += [Problem(origins["rules"].removeprefix("file "), key, words) for key, words in rules]
+    for name, built_in in BUILT_IN.items():
+        idle = next((key for key in built_in.keys if origins[key] != "default"), None)
+        if idle is not None and name not in config.module_specs:
+            words = f"nothing would be done with it: add {name} to modules"
+            found.append(Problem(origins[idle].removeprefix("file "), idle, words))
+    return found
 
 
 def _certificate_problems(config: AgentConfig, origins: Mapping[str, str]) -> list[Problem]:

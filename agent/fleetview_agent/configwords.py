@@ -11,7 +11,10 @@ from typing import Any
 
 from fleetview_agent.config import KEYS, LogFile, Logs
 from fleetview_agent.masking import is_secret, masked
-from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe
+from fleetview_agent.modules.spec import Limits, ModuleSpec, Probe, Triggers
+from fleetview_agent.release.settings import Ota
+from fleetview_agent.rules.spec import LogAction, Publication, Rule
+from fleetview_agent.telemetry.spec import Scrape, Telemetry
 
 ENVIRONMENT_PREFIX = "FLEETVIEW_AGENT_"
 
@@ -66,7 +69,14 @@ _TABLES: dict[tuple[str, ...], tuple[str, ...]] = {
     (): KEYS,
     ("logs",): tuple(Logs.model_fields),
     ("logs", "files"): tuple(LogFile.model_fields),
+    ("ota",): tuple(Ota.model_fields),
+    ("telemetry",): tuple(Telemetry.model_fields),
+    ("telemetry", "scrape"): tuple(Scrape.model_fields),
+    ("rules",): tuple(Rule.model_fields),
+    ("rules", "log"): tuple(LogAction.model_fields),
+    ("rules", "publish"): tuple(Publication.model_fields),
     ("modules",): tuple(ModuleSpec.model_fields),
+    ("modules", "on"): tuple(Triggers.model_fields),
     ("modules", "limits"): tuple(Limits.model_fields),
     ("modules", "ready"): tuple(Probe.model_fields),
     ("modules", "healthy"): tuple(Probe.model_fields),

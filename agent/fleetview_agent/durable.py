@@ -35,9 +35,9 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb") as file:
-            write(file, data, path)
+            write(file, data, Path(temporary))
             if durable:
-                sync_file(file, path)
+                sync_file(file, Path(temporary))
         rename(Path(temporary), path, durable=durable)
     except BaseException:
         with contextlib.suppress(OSError):  # the first error is the one to tell

@@ -27,11 +27,20 @@ _BOUNDS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What a built-in module found out about the device: reasons for its health, in words."""
+
+    critical: Sequence[str] = ()
+    degraded: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What the judgement rests on."""
 
     resources: Resources
     modules: Sequence[ModuleInfo] = ()
+    findings: Sequence[Findings] = ()
     log_problems: Sequence[str] = ()
     """Log files that cannot be read, in words."""
     state_problem: str | None = None
@@ -61,6 +70,9 @@ def judge(evidence: Evidence) -> Judgement:
             critical.append(f"module {module.name} failed{why}")
         elif module.state == "backoff":
             degraded.append(f"module {module.name} is in backoff{why}")
+    for found in evidence.findings:
+        critical += found.critical
+        degraded += found.degraded
     if evidence.state_problem is not None:
         degraded.append(evidence.state_problem)
     degraded += evidence.log_problems

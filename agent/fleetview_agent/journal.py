@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
+from fleetview_agent.hearers import Hearers
 from fleetview_agent.spool import Record, Spool, record_json
 from fleetview_agent.wire import LogCounts, format_time
 
@@ -28,11 +29,15 @@ class Intake:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._counts: Counter[str] = Counter()
+        self.hearers: Hearers[Sequence[Record]] = Hearers()
+        """Of all records that are taken."""
 
     def take(self, records: Sequence[Record]) -> int:
         """Take records of the contract in; the number of the last one in the spool's stream."""
         self._counts.update(record["level"] for record in records)
-        return self._spool.append(records)
+        last = self._spool.append(records)
+        self.hearers.tell(records)
+        return last
 
     def counts(self) -> LogCounts:
         """How many were taken, by level."""

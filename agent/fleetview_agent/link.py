@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from fleetview_agent.endpoint import BrokerUrl, Failure, FailureKind, LinkError, TlsFiles
+from fleetview_agent.hearers import TopicHearers
 from fleetview_agent.mqtt import Incoming, Session, WillMessage, open_session
 from fleetview_agent.pacing import Reassertion, backoff_s
 from fleetview_agent.wire import Address, Birth, Channel, State, Topics, WireError, decode, encode
@@ -130,6 +132,8 @@ class Link:
         self._probe_interval_s = probe_interval_s
         self._more = more or {}
         """What else is subscribed to, and who hears it; each is a topic, or ends in `/+`."""
+        self._listened = TopicHearers()
+        self._subscribing: set[asyncio.Task[object]] = set()
         topics, address = destination.topics, destination.address
         self._birth_topic = topics.device(address, Channel.BIRTH)
         self._state_topic = topics.device(address, Channel.STATE)
@@ -170,6 +174,18 @@ class Link:
         self._birth = encode(birth)
         self._birth_acknowledged = False
         self._birth_changed.set()
+
+    def listen(self, topic: str, hearer: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Hear of what is not retained, on this and later connections, until what is returned is called."""
+        if self._listened.is_new(topic) and isinstance(self.state, Up):
+            task = asyncio.create_task(self._subscribe_late(self.state.session, topic), name=f"subscription to {topic}")
+            self._subscribing.add(task)
+            task.add_done_callback(self._subscribing.discard)
+        return self._listened.add(topic, hearer)
+
+    async def _subscribe_late(self, session: Session, topic: str) -> None:
+        with suppress(LinkError):  # the next connection subscribes to it anyway
+            self._warn_of(await session.subscribe([(topic, 1)]))
 
     def stop(self, reason: str) -> None:
         """Make `run` say goodbye with this reason, and return."""
@@ -270,9 +286,8 @@ class Link:
         it: one without persistence forgets what was retained when it is restarted, and readers that come later would never
         learn what this device is. Whether it has it is known once it has acknowledged something said after subscribing.
         """
-        refused = await session.subscribe([(name, 1) for name in (self._birth_topic, self._state_topic, *self._more)])
-        for topic, reason in refused:
-            _log.warning("the broker does not let this device read its own topic", extra={"topic": topic, "why": reason})
+        own = (self._birth_topic, self._state_topic, *self._more)
+        self._warn_of(await session.subscribe([(name, 1) for name in (*own, *self._listened.topics)]))
         if not self._birth_acknowledged:
             self._birth_changed.clear()
             await session.publish(self._birth_topic, self._birth, qos=1, retain=True)
@@ -287,6 +302,11 @@ class Link:
             "connected to %s", self._to.url.endpoint, extra={"protocol": session.protocol, "reconnects": self.reconnects}
         )
         self._become(Up(session))
+
+    @staticmethod
+    def _warn_of(refused: Sequence[tuple[str, str]]) -> None:
+        for topic, reason in refused:
+            _log.warning("the broker does not let this device read a topic", extra={"topic": topic, "why": reason})
 
     async def _say_online(self, session: Session) -> None:
         self._online_said = True
@@ -355,6 +375,8 @@ class Link:
             self._birth_seen = True
         elif isinstance(topic, str) and (listener := self._listener(topic)) is not None:
             listener(topic, payload, retained)
+        elif isinstance(topic, str) and not retained:
+            self._listened.tell(topic, payload)
 
     def _listener(self, topic: str) -> Incoming | None:
         return self._more.get(topic) or self._more.get(topic.rpartition("/")[0] + "/+")

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 MASK = "***"
 
 _SECRET = re.compile(
-    r"pass(word|wd|phrase|code)?s?$|passw|secret|token|credential|authorization|bearer|cookie"
+    r"pass(word|wd|phrase|code)?s?$|passw|secret|token|credential|private|authorization|bearer|cookie"
     r"|(^|[^a-z])(api|access|account|auth|encryption|private|shared|signing|storage)?[_.-]?keys?$|(?-i:[a-z]Keys?$)",
     re.IGNORECASE,
 )
@@ -20,6 +20,13 @@ _PATHS = frozenset({"tls_key"})
 """Names that look secret, of which only the path of a file is told."""
 _URL_PASSWORD = re.compile(r"(//[^:/@\s]*):[^\s]*@")
 _OPTION = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]*)(?P<value>=.*)?", re.DOTALL)
+
+
+def masked_config(config: BaseModel) -> dict[str, Any]:
+    """All keys of a configuration as JSON has them, with what is secret masked."""
+    # Pydantic 2 warns of the union that `modules` is, whose discriminator knows only what a file holds.
+    found: dict[str, Any] = masked(config.model_dump(mode="json", exclude_none=True, warnings=False))
+    return found
 
 
 def is_secret(name: str) -> bool:

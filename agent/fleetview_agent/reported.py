@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.link import Link
 from fleetview_agent.wire import ConfigReport, PreflightReport, ReleaseOffer, ReleaseReport, Reported, encode
@@ -27,6 +28,9 @@ _RETRY_S = 5.0
 
 class ReleaseTaker(Protocol):
     """Who makes a release run that is desired: the updater. The twin calls it on the event loop; none of this may block."""
+
+    def flaw(self, config: AgentConfig) -> str | None:
+        """Why a configuration cannot be together with the release that runs, in words."""
 
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         """This release should run. Called once in a session for each generation, which may be one that is done already."""
@@ -110,6 +114,9 @@ class NoUpdater:
 
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         self.refused(offer, gen, "this agent has no updater")
+
+    def flaw(self, config: AgentConfig) -> str | None:  # noqa: ARG002  (of the protocol)
+        return None
 
     def refused(self, offer: ReleaseOffer, gen: int, reason: str) -> None:
         _log.warning("release %s is not installed: %s", offer.version, reason, extra={"gen": gen})

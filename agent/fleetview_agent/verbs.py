@@ -46,6 +46,7 @@ def restart_module(supervisor: Supervisor) -> Verb:
             yield Answer("failed", f"module {name} does not run after {RESTART_S:g} s; it is still tried")
             return
         why = f": {info.reason}" if info.reason else ""
-        yield Answer("succeeded" if info.state == "running" else "failed", f"module {name} is {info.state}{why}")
+        well = {"running", "stopped"} if supervisor.is_function(name) else {"running"}
+        yield Answer("succeeded" if info.state in well else "failed", f"module {name} is {info.state}{why}")
 
     return answers

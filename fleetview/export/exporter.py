@@ -17,11 +17,11 @@ import psutil
 from fleetview.core.fleet import Fleet
 from fleetview.export import families
 from fleetview.export.exposition import OPENMETRICS, TEXT, Exposition, Moment, Sample
-from fleetview.export.http import Answer, Request, Server, plain
 from fleetview.export.labels import LabelPlan
 from fleetview.export.store import Store
 from fleetview.feeds.states import LinkState, Up
 from fleetview.feeds.watch import FleetFeed
+from fleetview_agent.http import Answer, Request, Server, plain
 from fleetview_agent.wire import Address, Heartbeat
 
 if TYPE_CHECKING:

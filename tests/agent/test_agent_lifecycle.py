@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetview_agent.modules import registry
 from fleetview_agent.modules.lifecycle import Became, BecameReady, BecameUnwell, Ended, Lives, Start, Stop
 from fleetview_agent.modules.restarts import CAP_S, MOST_FAILURES, STABLE_S, WINDOW_S, Restarts, delay_s
 from fleetview_agent.modules.spec import ModuleSpec
@@ -264,19 +265,26 @@ def test_a_restart_that_was_asked_for_takes_the_dependants_along() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("brigde", "did you mean bridge"), ("x", "there are: "), ("rule_engine", "runs no built-in modules")]
+    ("name", "words"), [("brigde", "did you mean bridge"), ("x", "there are: "), ("ota_updater", "does not run ota_updater")]
 )
-def test_a_restart_of_what_cannot_be_restarted_says_so(name: str, words: str) -> None:
-    world = World({**CHAIN, "rule_engine": ModuleSpec()})
+def test_a_restart_of_what_cannot_be_restarted_says_so(monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
+    not_run(monkeypatch)
+    world = World({**CHAIN, "ota_updater": ModuleSpec()})
     with pytest.raises(ValueError, match=words):
         world.lives.restart(name, world.now_s)
 
 
-def test_what_is_built_in_is_reported_as_not_run() -> None:
-    world = World({"rule_engine": ModuleSpec(), "m": spec("rule_engine")})
-    assert world.states() == {"rule_engine": "stopped", "m": "waiting"}
-    assert "runs no built-in modules" in (world.info("rule_engine").reason or "")
-    assert world.info("m").reason == "rule_engine is stopped"
+def not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version of the agent that knows only the name of one of its modules."""
+    monkeypatch.setattr(registry, "BUILT_IN", {**registry.BUILT_IN, "ota_updater": registry.BuiltIn(None)})
+
+
+def test_what_this_version_only_knows_by_name_is_reported_as_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    not_run(monkeypatch)
+    world = World({"ota_updater": ModuleSpec(), "m": spec("ota_updater")})
+    assert world.states() == {"ota_updater": "stopped", "m": "waiting"}
+    assert "does not run ota_updater" in (world.info("ota_updater").reason or "")
+    assert world.info("m").reason == "ota_updater is stopped"
 
 
 def test_all_are_ended_each_after_its_dependants() -> None:

@@ -198,11 +198,20 @@ def test_where_an_http_probe_goes() -> None:
 
 
 def test_what_the_documentation_shows_is_a_configuration(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "agent" / "README.md").read_text()
-    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)]
-    (block,) = [block for block in blocks if block.startswith("[modules.")]
-    specs = loaded(tmp_path, LEAST + block).config.module_specs
+    specs = loaded(tmp_path, LEAST + documented("Modules")).config.module_specs
     assert list(start_order({name: spec.depends_on for name, spec in specs.items()})) == ["broker", "bridge"]
+
+
+def documented(section: str) -> str:
+    """The first configuration in a section of the agent's README."""
+    text = (Path(__file__).parents[2] / "agent" / "README.md").read_text()
+    text = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return textwrap.dedent(re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)[0])
+
+
+@pytest.mark.parametrize("section", ["Functions", "Telemetry", "Rules"])
+def test_what_the_documentation_shows_of_other_sections_is_a_configuration(tmp_path: Path, section: str) -> None:
+    assert loaded(tmp_path, LEAST + documented(section)).config.module_specs
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

@@ -9,7 +9,8 @@ import pytest
 from support.machines import World, asked, config_of, new_world, only
 
 from fleetview_agent.preflight.ports import ports
-from fleetview_agent.preflight.workload import engine, log_files, modules
+from fleetview_agent.preflight.workload import engine, log_files, modules, releases
+from fleetview_agent.store import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,3 +132,29 @@ async def test_ports_that_two_modules_want(tmp_path: Path) -> None:
     world = new_world(tmp_path, modules={name: {"command": ["sh"], "ready": {"tcp": 8080}} for name in ("a", "b")})
     found = await only(ports, world)
     assert (found[0], "a and b" in found[1]) == ("warning", True)
+
+
+async def test_the_port_of_the_collector_is_the_agents_own(tmp_path: Path) -> None:
+    world = new_world(tmp_path, modules=["telemetry_collector"], telemetry={"listen": "9101"})
+    assert (await only(ports, world))[1].startswith("9101: free")
+    listens(world, 9101, pid=12)
+    assert (await only(ports, world))[0] == "error"
+    store = world.inquiry.store
+    with store.held():
+        store.save_status(Status(12, "", 0.0, 20.0, "up", 0.0, ""))
+        assert (await only(ports, world))[0] == "ok"
+        store.save_status(Status(13, "", 0.0, 20.0, "up", 0.0, ""))
+        assert (await only(ports, world))[0] == "error"
+
+
+@pytest.mark.parametrize(
+    ("names", "ota", "level", "word"),
+    [
+        ([], {}, "ok", "not needed"),
+        (["ota_updater"], {}, "warning", "none is taken"),
+        (["ota_updater"], {"allow_unsigned": True}, "warning", "from anybody"),
+    ],
+)
+async def test_releases(tmp_path: Path, names: list[str], ota: dict[str, object], level: str, word: str) -> None:
+    found = await only(releases, new_world(tmp_path, modules=names, ota=ota))
+    assert (found[0], word in found[1]) == (level, True)

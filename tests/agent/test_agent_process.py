@@ -62,7 +62,7 @@ async def test_an_agent_registers_reports_and_leaves(tmp_path: Path, broker: Bro
         assert {state.session for state in watch.states} == {beat.session for beat in watch.heartbeats} == {birth.session}
         beat = watch.heartbeats[1]
         assert beat.release == "1.4.2"
-        assert [(module.name, module.state) for module in beat.modules] == [("rule_engine", "stopped")]
+        assert [(module.name, module.state) for module in beat.modules] == [("rule_engine", "running")]
         assert beat.link is not None
         assert beat.link.rtt_ms is not None
         assert beat.metrics["process_resident_memory_bytes"]

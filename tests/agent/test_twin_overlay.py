@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.agents import run_agent
 
 from fleetview_agent.config import CHANGEABLE, KEYS
 from fleetview_agent.configload import ConfigError, Source
-from fleetview_agent.masking import MASK, is_secret, masked
+from fleetview_agent.masking import MASK, is_secret, masked, masked_config
 from fleetview_agent.overlay import merged
+from fleetview_agent.twin import keep
+from fleetview_agent.twin.model import Configuration
+from fleetview_agent.wire import document_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +45,7 @@ def laid_over(tmp_path: Path, document: dict[str, Any], environ: dict[str, str] 
 def test_whoever_adds_a_key_decides_whether_a_document_may_set_it() -> None:
     on_the_device_only = {
         "agent_id", "broker_url", "tenant", "site", "tls_cert", "tls_key", "tls_ca", "state_dir", "deployment", "topic_root",
-        "release", "verify_s",
+        "release", "verify_s", "ota", "publish_topics",
     }  # fmt: skip
     assert set(KEYS) - CHANGEABLE == on_the_device_only
     assert set(KEYS) >= CHANGEABLE
@@ -74,6 +78,20 @@ def test_lists_of_modules_are_short_for_tables(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('{"agent_id": "a", "broker_url": "mqtt://hub", "modules": ["rule_engine"]}')
     config = Source(tmp_path / "list.json", environ={}).load({"modules": {"job": {"command": ["x"]}}}).config
     assert list(config.module_specs) == ["rule_engine", "job"]
+
+
+def test_the_check_of_a_configuration_says_what_is_laid_over_it(tmp_path: Path) -> None:
+    laid_over(tmp_path, {})
+    options = ("config", "check", "--config", str(tmp_path / "agent.toml"), "--set", f"state_dir={tmp_path}")
+    ran = run_agent(options)
+    assert (ran.returncode, "over this" in ran.stdout) == (0, False)
+    (tmp_path / "gw-1").mkdir()
+    for document, code in (({"labels": {"a": "b"}}, 0), ({"modules": {"db": None}}, 1)):
+        keep.save_last_good(tmp_path / "gw-1", Configuration(7, document_sha256(document), document))
+        ran = run_agent(options)
+        assert ran.returncode == code
+        assert f"lays configuration 7, which was verified here and sets {next(iter(document))}" in ran.stdout
+    assert "document: modules.ui.depends_on[0]: no module is called 'db'" in ran.stderr
 
 
 def test_what_the_device_says_by_environment_or_flag_wins(tmp_path: Path) -> None:
@@ -158,6 +176,13 @@ def test_what_is_secret_is_masked_wherever_it_stands() -> None:
     assert found["modules"]["m"]["command"] == [
         "run", "--token", MASK, f"--password={MASK}", "-v", f"SECRET={MASK}", f"http://u:{MASK}@host/"
     ]  # fmt: skip
+
+
+def test_a_whole_configuration_is_masked(tmp_path: Path) -> None:
+    found = masked_config(laid_over(tmp_path, {"labels": {"api_token": "hush"}}).config)
+    assert found["labels"] == {"ring": "canary", "region": "eu", "api_token": MASK}
+    assert found["modules"]["db"]["env"] == {"PORT": MASK}
+    assert found["agent_id"] == "gw-1"
 
 
 def test_what_is_wrong_with_a_secret_is_said_without_it(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from benchmarks.figures import Figure
 from benchmarks.fleet import crowd
 from fleetview.config import Flags, resolve
 from fleetview.export.exporter import Exporter
-from fleetview.export.http import Request
+from fleetview_agent.http import Request
 
 DEVICES = 10_000
 SERIES = 20 * DEVICES

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fleetview.core.query.regex_cost import worst_steps
-from fleetview.core.query.regex_tree import Items, RegexRefused, compiled, parsed
-from fleetview.core.query.regexes import MAX_STEPS, MAX_TEXT_CHARS, checked, in_pieces
+from fleetview_agent.regexes.checked import MAX_STEPS, MAX_TEXT_CHARS, checked, in_pieces
+from fleetview_agent.regexes.cost import worst_steps
+from fleetview_agent.regexes.tree import Items, RegexRefused, compiled, parsed
 
 MAX_COUNTED = 30_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ class Device:
 
     def keys(self, **keys: object) -> dict[str, object]:
         modules = {"changed": self.module("changed"), "left-alone": self.module("left-alone")}
-        return {"broker_url": self.broker.url, "modules": modules, "heartbeat_interval": 0.4, "verify_s": 1.0, **keys}
+        return {"broker_url": self.broker.url, "modules": modules, "heartbeat_interval": 0.4, "verify_s": 2.0, **keys}
 
     def starts(self, name: str) -> list[list[str]]:
         """The setting and the process id of each start of a module."""
@@ -156,7 +157,10 @@ async def test_good_ones_are_applied_bad_ones_rejected_and_those_that_do_harm_ro
 
         found = await device.told()
         assert found["reported"]["config"]["status"] == found["config"] == "rolled_back"
-        assert "module changed is in backoff for the 2nd time: exit status 3" in found["reported"]["config"]["reason"]
+        # In so short a window it may not be in trouble for long either, whichever comes first.
+        assert re.fullmatch(
+            r"module changed is in backoff( for the 2nd time)?: exit status 3", found["reported"]["config"]["reason"]
+        )
         assert (found["reported"]["config"]["version"], found["reported"]["config"]["last_good"]) == (5, 1)
         assert (found["reported"]["gen"], found["desired"]["gen"], found["heartbeat"]["gen"]) == (5, 5, 5)
         assert any("rolled back: module changed" in why["text"] for why in found["why"])
@@ -195,7 +199,7 @@ async def test_an_agent_that_is_killed_while_it_watches_starts_with_the_last_goo
         return [setting for setting, _ in device.starts("changed")]
 
     async with device_of(tmp_path, broker) as device:
-        async with running(device, verify_s=0.2):
+        async with running(device, verify_s=1.0):
             await device.wants({"modules": {"changed": {"env": {"SETTING": "good"}}}})
             await device.ends_as("applied")
         async with running(device, verify_s=3600) as agent:

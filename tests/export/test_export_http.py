@@ -12,8 +12,8 @@ from http import HTTPStatus
 import pytest
 from support.wait import until
 
-from fleetview.export import http
-from fleetview.export.http import Answer, Request, Server
+from fleetview_agent import http
+from fleetview_agent.http import Answer, Request, Server
 
 
 def answer(request: Request) -> Answer:

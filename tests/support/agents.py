@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetview_agent.mqtt import BrokerUrl, TlsFiles, open_session
-from fleetview_agent.wire import Birth, Channel, Heartbeat, LogBatch, Message, Reported, State, Topics, decode
+from fleetview_agent.wire import (
+    Birth,
+    Channel,
+    Heartbeat,
+    LogBatch,
+    Message,
+    Reported,
+    State,
+    Topics,
+    WireError,
+    decode,
+)
 from support.wait import until
 
 if TYPE_CHECKING:
@@ -29,12 +40,7 @@ class Watch:
     messages: list[tuple[str, bytes, bool]] = field(default_factory=list)
 
     def bodies(self, channel: Channel) -> list[Message]:
-        topics = Topics()
-        return [
-            decode(channel, payload)
-            for topic, payload, _ in self.messages
-            if payload and topics.parse(topic).channel is channel
-        ]
+        return [decode(channel, payload) for topic, payload, _ in self.messages if payload and _channel(topic) is channel]
 
     @property
     def births(self) -> list[Birth]:
@@ -69,6 +75,14 @@ class Watch:
 
     def has_state(self, state: str) -> bool:
         return any(body.state == state for body in self.states)
+
+
+def _channel(topic: str) -> Channel | None:
+    """None: what rules publish, of which the contract knows nothing."""
+    try:
+        return Topics().parse(topic).channel
+    except WireError:
+        return None
 
 
 @contextlib.asynccontextmanager

@@ -18,8 +18,8 @@ import random
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fleetview_agent import __version__
 from fleetview_agent.modules.order import start_order
+from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.modules.restarts import MOST_FAILURES, WINDOW_S, Restarts, delay_s
 from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.wire import ModuleInfo, ModuleState
@@ -27,7 +27,6 @@ from fleetview_agent.wire import ModuleInfo, ModuleState
 FORGIVEN_S = 2.0
 """A module that fails so shortly before what it depends on was most likely brought down by that: the news of the two deaths
 may come in either order."""
-NOT_RUN = f"fleetview-agent {__version__} runs no built-in modules"
 
 
 _LONGEST_REASON = 300
@@ -133,8 +132,8 @@ class Lives:
             module.spec, module.dependants = specs[name], []
             for other in module.spec.depends_on:
                 self._modules[other].dependants.append(module)
-            if module.spec.command is None:
-                module.state, module.reason = "stopped", NOT_RUN
+            if (words := why_not_run(name, module.spec)) is not None:
+                module.state, module.reason = "stopped", words
         for module in self._leaving.values():
             module.dependants = [other for other in self._leaving.values() if module.name in other.spec.depends_on]
         self._names = list(specs)
@@ -187,8 +186,8 @@ class Lives:
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self._names) or 'none'}"
             msg = f"no module is called {name[:64]!r}; {hint}"
             raise ValueError(msg)
-        if module.spec.command is None:
-            msg = f"module {name} cannot be restarted: {NOT_RUN}"
+        if (words := why_not_run(name, module.spec)) is not None:
+            msg = f"module {name} cannot be restarted: {words}"
             raise ValueError(msg)
         module.history.reset()
         module.waits = 0
@@ -211,7 +210,7 @@ class Lives:
             if not is_new and (name in also or name not in before or not before[name].runs_like(module.spec)):
                 module.history.reset()
                 module.waits = 0
-                if module.spec.command is not None:
+                if why_not_run(name, module.spec) is None:
                     actions += _wait(module, "reconfigured", now_s)
                 actions += _end(module)
         return actions + list(self._settle(now_s))

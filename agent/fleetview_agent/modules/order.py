@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fleetview_agent.modules import BUILT_IN
+from fleetview_agent.modules.registry import BUILT_IN
 from fleetview_agent.modules.spec import ModuleSpec
 
 
@@ -70,7 +70,7 @@ def cycles(depends_on: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
 
 
 def _without_command(name: str) -> Flaw:
-    near = difflib.get_close_matches(name, BUILT_IN, n=1)
+    near = difflib.get_close_matches(name, list(BUILT_IN), n=1)
     hint = f"did you mean {near[0]}?" if near else f"built in are {', '.join(BUILT_IN)}."
     return Flaw(name, f"no module of this name is built in; {hint} Or say in [modules.{name}] what to run: command = [...]")
 

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetview_agent import __version__
 from fleetview_agent.modules.process import SpawnError, kill_group, spawn, status_words
-from fleetview_agent.modules.spec import ModuleSpec, Probe, http_target, tcp_target
+from fleetview_agent.modules.spec import ModuleSpec, Probe, tcp_target
+from fleetview_agent.plain_http import asked
 
 FIRST_INTERVAL_S = 0.1
 """In the start period the intervals grow from here, so that what starts fast is soon seen to be ready."""
@@ -89,20 +89,10 @@ class Question:
         return probe.http or probe.tcp or (probe.command[0] if probe.command else str(probe.file))
 
     async def _ask_http(self) -> str | None:
-        host, port, name, path = http_target(self.probe.http or "")
-        reader, writer = await asyncio.open_connection(host, port, limit=4096)
-        try:
-            agent = f"fleetview-agent/{__version__}"
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n".encode())
-            line = await reader.readline()
-        except ValueError:
-            line = b""  # longer than any status line is
-        finally:
-            writer.close()
-        match line.split(maxsplit=2):
-            case [version, code, *_] if version.startswith(b"HTTP/") and code.isdigit() and len(code) == len("200"):
-                return None if int(code) < _REFUSED_FROM else f"{self.probe.http} answered {int(code)}"
-        return f"{self.probe.http} did not answer in HTTP"
+        async with asked(self.probe.http or "") as answer:
+            if answer.status is None:
+                return f"{self.probe.http} did not answer in HTTP"
+            return None if answer.status < _REFUSED_FROM else f"{self.probe.http} answered {answer.status}"
 
     async def _ask_tcp(self) -> str | None:
         host, port = tcp_target(self.probe.tcp or "")

@@ -45,10 +45,11 @@ class SpawnError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
-    """Where a process writes. File descriptors."""
+    """Where a process reads and writes. File descriptors."""
 
     stdout: int = subprocess.DEVNULL
     stderr: int = subprocess.DEVNULL
+    stdin: int = subprocess.DEVNULL
 
 
 async def spawn(
@@ -61,7 +62,7 @@ async def spawn(
     try:
         return await asyncio.create_subprocess_exec(
             *command,
-            stdin=subprocess.DEVNULL,
+            stdin=outlets.stdin,
             stdout=outlets.stdout,
             stderr=outlets.stderr,
             cwd=None if spec.cwd is None else str(spec.cwd),  # as text, for it comes back in errors

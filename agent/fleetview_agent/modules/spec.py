@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from fleetview_agent.configvalues import File, Name, Names, Table, Text
+from fleetview_agent.configvalues import File, Name, Names, Table, Text, all_different
 
 RestartPolicy = Literal["always", "on_failure", "never"]
 Seconds = Annotated[float, Field(ge=0.05, le=86400, allow_inf_nan=False)]
@@ -17,6 +17,8 @@ Period = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 
 _STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL")
 _MOST_PORTS = 65535
+_OF_FUNCTIONS = frozenset({"on", "idle_s", "queue"})
+_NOT_OF_FUNCTIONS = frozenset({"ready", "healthy", "restart"})
 
 
 def _signal(value: object) -> object:
@@ -104,9 +106,22 @@ class Limits(Table):
     """RLIMIT_NOFILE."""
 
 
+class Triggers(Table):
+    """What makes a function run, beside rules."""
+
+    every_s: Annotated[float, Field(ge=1, le=366 * 86400, allow_inf_nan=False)] | None = None
+    """From the start of the agent on."""
+    cron: Text | None = None
+    """Minute, hour, day of the month, month, weekday; or a second before these. In UTC."""
+    topics: Annotated[list[Text], AfterValidator(all_different)] = Field(default_factory=list)
+    """Each message that comes there, but for retained ones. `+` and `#` as in subscriptions."""
+
+
 class ModuleSpec(Table):
     """One module. Without `command` it is one that is built in."""
 
+    kind: Literal["process", "function"] = "process"
+    """A function runs only when it is triggered."""
     command: Command | None = None
     env: dict[Text, str] = Field(default_factory=dict)
     """Beside what the agent has, apart from FLEETVIEW_AGENT_*."""
@@ -127,6 +142,26 @@ class ModuleSpec(Table):
     """After `stop_signal`, before SIGKILL."""
     version: Text | None = None
     """As heartbeats report it."""
+    on: Triggers = Triggers()
+    timeout_s: Seconds = 60
+    """For one call of a function."""
+    idle_s: Period = 0
+    """How long a function stays loaded after a call. 0: each call has a process of its own."""
+    queue: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Calls of a function that wait. What comes beyond that is dropped."""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> ModuleSpec:
+        foreign = _NOT_OF_FUNCTIONS if self.kind == "function" else _OF_FUNCTIONS
+        found = sorted(foreign & self.model_fields_set)
+        if found:
+            whom = "a function has" if self.kind == "function" else 'only kind = "function" has'
+            msg = f"{whom} {'no ' if self.kind == 'function' else ''}{', '.join(found)}: take it away"
+            raise ValueError(msg)
+        if self.kind == "function" and self.command is None:
+            msg = "what a function runs expected: command = [...]"
+            raise ValueError(msg)
+        return self
 
     def runs_like(self, other: ModuleSpec) -> bool:
         """Whether a process of the other is as good as one of this: it need not be restarted."""

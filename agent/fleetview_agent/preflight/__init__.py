@@ -49,6 +49,7 @@ CHECKS: tuple[Check[Inquiry], ...] = (
     Check(system.MEMORY, system.memory),
     Check(workload.ENGINE, workload.engine, (CONFIGURATION,)),
     Check(workload.MODULES, workload.modules, (CONFIGURATION,)),
+    Check(workload.RELEASES, workload.releases, (CONFIGURATION,)),
     Check(ports.PORTS, ports.ports, (CONFIGURATION,)),
 )
 """In the order of what rests on what."""

@@ -1,4 +1,4 @@
-"""Ports that modules are to listen on, as far as their probes name them, and who has them now."""
+"""Ports that modules are to listen on, as far as probes and the collector's table name them, and who has them now."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from fleetview_agent.preflight.inquiry import Inquiry
 from fleetview_agent.preflight.machine import Machine
 
 PORTS = "ports"
+COLLECTOR = "telemetry_collector"
+"""Listens on `telemetry.listen`, for a Prometheus on the device."""
 
 _LISTEN = "0A"
 """TCP_LISTEN in the tables of /proc/net."""
@@ -34,7 +36,7 @@ def ports(inquiry: Inquiry) -> Answer:
     """Whether they are free, or held by the module that is meant to hold them."""
     wanted = dict(_wanted(inquiry))
     if not wanted:
-        return Finding(PORTS, "ok", "no probe of a module names one")
+        return Finding(PORTS, "ok", "neither a probe nor telemetry.listen names one")
     listening = _listening(inquiry.machine)
     found = [
         finding
@@ -52,6 +54,9 @@ def _wanted(inquiry: Inquiry) -> Iterator[tuple[int, list[str]]]:
             port = None if probe is None else _local_port(probe)
             if port is not None and name not in names.setdefault(port, []):
                 names[port].append(name)
+    listen = inquiry.config.telemetry.listen
+    if listen is not None and COLLECTOR in inquiry.config.module_specs:
+        names.setdefault(tcp_target(listen)[1], []).append(COLLECTOR)
     yield from names.items()
 
 
@@ -82,10 +87,16 @@ def _judge(inquiry: Inquiry, port: int, names: list[str], inodes: set[str] | Non
             return None  # most likely the module itself
         words = f"{port}, which module {name} is to listen on, is taken, by whom only root can see: ss -ltnp"
         return Finding(PORTS, "error", words)
-    if holder.module == name:
+    if holder.module == name or (name == COLLECTOR and _is_the_agent(inquiry, holder)):
         return None
     who = f"{holder.name} (pid {holder.pid})" + (f" of module {holder.module}" if holder.module else "")
     return Finding(PORTS, "error", f"{port}, which module {name} is to listen on, is taken by {who}: end that, or move one")
+
+
+def _is_the_agent(inquiry: Inquiry, holder: Holder) -> bool:
+    """Whether it is the agent itself, in which what is built in runs."""
+    status = inquiry.store.status() if inquiry.agent_runs else None
+    return status is not None and status.pid == holder.pid
 
 
 def _listening(machine: Machine) -> dict[int, set[str]]:

@@ -9,11 +9,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fleetview_agent.modules.process import SpawnError, startable
+from fleetview_agent.modules.registry import why_not_run
 from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.preflight.findings import Answer, Finding
 from fleetview_agent.preflight.inquiry import Inquiry
 
-LOG_FILES, MODULES, ENGINE = "log files", "modules", "container engine"
+LOG_FILES, MODULES, RELEASES, ENGINE = "log files", "modules", "releases", "container engine"
 
 ENGINES = ("docker", "podman")
 _STORAGE = {"docker": ("overlay2", "overlayfs"), "podman": ("overlay",)}
@@ -51,8 +52,21 @@ def _modules(inquiry: Inquiry) -> Iterator[Finding]:
         except SpawnError as err:
             yield Finding(MODULES, "error", f"{name}: {err}")
         else:
-            words = program or "built in, and this version runs none of those: take it out of the configuration"
-            yield Finding(MODULES, "ok" if program else "warning", f"{name}: {words}")
+            missing = why_not_run(name, spec)
+            words = f"{missing}: take it out of the configuration" if missing else f"{name}: {program or 'built in'}"
+            yield Finding(MODULES, "warning" if missing else "ok", words)
+
+
+def releases(inquiry: Inquiry) -> Answer:
+    """Whose releases the updater takes."""
+    config = inquiry.config
+    if "ota_updater" not in config.module_specs:
+        return Finding(RELEASES, "ok", "not needed: ota_updater is not among the modules")
+    if config.ota.keys:
+        return Finding(RELEASES, "ok", f"signed by one of the keys {', '.join(config.ota.key_ids)}")
+    if config.ota.allow_unsigned:
+        return Finding(RELEASES, "warning", "are taken from anybody: set ota.keys, and leave allow_unsigned out")
+    return Finding(RELEASES, "warning", "none is taken: set ota.keys to who may sign them")
 
 
 async def engine(inquiry: Inquiry) -> Answer:

@@ -259,6 +259,8 @@ class Twin:
         fixed = _needs_restart(self._good, loaded.config)
         if fixed:
             return Validated(f"the file on the device has another {fixed[0]}: the agent has to be restarted first")
+        if (words := self._attached.releases.flaw(loaded.config)) is not None:
+            return Validated(words)
         touched = other_modules(self._good.module_specs, loaded.config.module_specs)
         problems = list(_unstartable({name: loaded.config.module_specs[name] for name in touched}))
         if problems:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from fleetview_agent.wire import Health, ModuleInfo, ModuleState
 
@@ -73,12 +74,7 @@ class Bad:
 
 def look(watch: Watch, sample: Sample, now_s: float) -> Watch | Good | Bad:
     """What a look at the device amounts to: the watch goes on, or it has an end."""
-    states = sample.states()
-    failures = dict(watch.failures)
-    for name, state in states.items():
-        if state == "backoff" and watch.states.get(name) != "backoff":
-            failures[name] = failures.get(name, 0) + 1
-    watch = replace(watch, failures=failures, states=states)
+    watch = counted(watch, sample)
     if (reason := next(_for_good(watch, sample), None)) is not None:
         return Bad(reason)
     is_over = now_s >= watch.until_s
@@ -92,6 +88,37 @@ def look(watch: Watch, sample: Sample, now_s: float) -> Watch | Good | Bad:
     if is_over or now_s - since_s >= watch.grace_s:
         return Bad(unwell)
     return replace(watch, unwell_since_s=since_s)
+
+
+def counted(watch: Watch, sample: Sample) -> Watch:
+    """The watch with what has failed since the last look."""
+    states = sample.states()
+    failures = dict(watch.failures)
+    for name, state in states.items():
+        if state == "backoff" and watch.states.get(name) != "backoff":
+            failures[name] = failures.get(name, 0) + 1
+    return replace(watch, failures=failures, states=states)
+
+
+class Wrong(NamedTuple):
+    """What is wrong with a device that is watched."""
+
+    words: str
+    for_good: bool
+    """It does not mend itself."""
+
+
+def wrong(watch: Watch, sample: Sample) -> Wrong | None:
+    """What is wrong at this moment, for those who watch in their own time; modules that are not there yet are."""
+    if (reason := next(_for_good(watch, sample), None)) is not None:
+        return Wrong(reason, for_good=True)
+    reason = next(_for_now(watch, sample), None) or next(_on_their_way(watch, sample), None)
+    return None if reason is None else Wrong(reason, for_good=False)
+
+
+def _on_their_way(watch: Watch, sample: Sample) -> Iterator[str]:
+    for info in _not_there(watch, sample):
+        yield f"module {info.name} is {info.state}" + (f": {info.reason}" if info.reason else "")
 
 
 def _held_against(watch: Watch, sample: Sample) -> Iterator[ModuleInfo]:
@@ -119,12 +146,17 @@ def _for_now(watch: Watch, sample: Sample) -> Iterator[str]:
 
 
 def _not_there_yet(watch: Watch, sample: Sample) -> Iterator[str]:
+    for info in _not_there(watch, sample):
+        why = f": {info.reason}" if info.reason else ""
+        yield f"module {info.name} is still {info.state} after {watch.until_s - watch.since_s:g} s{why}"
+
+
+def _not_there(watch: Watch, sample: Sample) -> Iterator[ModuleInfo]:
     before = watch.before.states()
     for info in _held_against(watch, sample):
         was_so = info.name not in watch.touched and before.get(info.name) == info.state
         if info.state in {"starting", "waiting"} and not was_so:
-            why = f": {info.reason}" if info.reason else ""
-            yield f"module {info.name} is still {info.state} after {watch.until_s - watch.since_s:g} s{why}"
+            yield info
 
 
 def _new_troubles(watch: Watch, sample: Sample) -> list[str]:

@@ -264,6 +264,8 @@ class ReleaseOffer(Part):
     url: str | None = None
     sha256: str | None = None
     size: Count | None = None
+    signature: str | None = None
+    """Lines of the agent's `release.signing`. None: they are to be found beside the archive."""
 
 
 class Desired(Message):

@@ -14,10 +14,10 @@ from fleetview.core.query import json_path, values
 from fleetview.core.query.errors import QueryError, nearest, shown
 from fleetview.core.query.fields import UNKNOWN, Field, Fields, Kind
 from fleetview.core.query.figures import ORDER, ends_of, number_test, span_of, version_of
-from fleetview.core.query.regex_tree import RegexRefused
-from fleetview.core.query.regexes import Regex, checked
 from fleetview.core.query.texts import TextTest, same, within
 from fleetview.core.query.tree import And, Compare, Exists, Name, Node, Not, Op, Or, Text, Word
+from fleetview_agent.regexes.checked import Regex, checked
+from fleetview_agent.regexes.tree import RegexRefused
 
 T = TypeVar("T")
 Test = Callable[[Any], bool]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fleetview.core.query.regexes import Piece, in_order
+from fleetview_agent.regexes.checked import Piece, in_order
 
 if TYPE_CHECKING:
     from fleetview.core.query.tree import Word

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fleetview.core.query.regex_tree import (
+from fleetview_agent.regexes.tree import (
     MAX_PATTERN_CHARS,
     NOT_KNOWN,
     PLAIN,

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fleetview.core.query.regex_cost import worst_steps
-from fleetview.core.query.regex_tree import (
+from fleetview_agent.regexes.cost import worst_steps
+from fleetview_agent.regexes.tree import (
     MAX_PATTERN_CHARS,
     REPEATS,
     Item,
@@ -82,12 +82,12 @@ def _first_end(pattern: re.Pattern[str], text: str, match: re.Match[str]) -> int
     return least
 
 
-def checked(pattern: str) -> Regex:
+def checked(pattern: str, *, max_steps: float = MAX_STEPS) -> Regex:
     """The expression, ready to be used; case does not matter. Raises RegexRefused."""
     tree = parsed(pattern)
     choices = [in_pieces(choice) for choice in _choices(_ungrouped(list(tree)))]
     steps = sum(map(_worst_steps, choices))
-    if steps > MAX_STEPS:
+    if steps > max_steps:
         msg = (
             "this regular expression could stall on a hostile line: it has repetitions that may end in many places. Say more"
             ' exactly what is repeated ([^"]* or \\d+ for .+), or split it in two: field~~one field~~two'
