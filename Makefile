@@ -20,11 +20,12 @@ demo: $(VENV)/.installed ## a living fleet of 60 devices with something wrong in
 test: $(VENV)/.installed-dev system-packages ## all tests, on real servers
 	$(BIN)/python -m pytest -n 2
 
-check: $(VENV)/.installed-dev ## linter, formatter, types, and which room may know which
+check: $(VENV)/.installed-dev ## linters, formatter, types, and which room may know which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/docker/*.Dockerfile
 
 bench: $(VENV)/.installed-dev system-packages ## the figures, beside the bare library in the same run
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
@@ -68,6 +69,7 @@ $(VENV)/.installed-dev: $(SOURCES) | $(BIN)/python
 system-packages:
 	@missing=""; for package in mosquitto prometheus prometheus-alertmanager victoria-metrics; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$package >/dev/null || missing="$$missing $$package"; done; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing$$missing ..."; apt-get update -qq; \

@@ -17,7 +17,6 @@ from typing import Literal, TextIO
 
 from fleetview_agent import __version__, journal
 from fleetview_agent.certificate import read_certificate
-from fleetview_agent.check import answers
 from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.diagnostics import Diagnostics, Sources
@@ -30,8 +29,10 @@ from fleetview_agent.metrics import Vitals, host_info
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.modules.registry import touched, why_not_run
 from fleetview_agent.mqtt import Session
+from fleetview_agent.preflight import Inquiry, preflight
 from fleetview_agent.release.host import Parts, Releases
 from fleetview_agent.reported import ReportedState, publish
+from fleetview_agent.selfcheck import SelfCheck
 from fleetview_agent.ship import NotifyingIntake, Shipper
 from fleetview_agent.spool import MemorySpool, Spool
 from fleetview_agent.store import Status, Store, boot_id
@@ -137,7 +138,11 @@ class Agent:
         )
         self._log_level = LogLevel(config.log_level)
         sources = Sources(
-            lambda: self._config, lambda: answers(self._config), host_info, self.heartbeat, self._intake.recent
+            lambda: self._config,
+            lambda: preflight(Inquiry(self._config, version=twin.version)),
+            host_info,
+            self.heartbeat,
+            self._intake.recent,
         )
         verbs = {
             "ping": ping(self._started_s),
@@ -146,6 +151,7 @@ class Agent:
             "diagnostics": Diagnostics(sources, store, self.spool, self._intake.take).answers,
         }
         self._commands = Commands(verbs, topics, config.address, self.link)
+        self._selfcheck = SelfCheck(config, self.reported.set_preflight)
         self._seq = 0
         self._dropped_before = 0
         self._link_word_since_s = time.monotonic()
@@ -162,6 +168,7 @@ class Agent:
             asyncio.create_task(self._beat(), name="heartbeats"),
             asyncio.create_task(self._report_status(), name="status"),
             asyncio.create_task(self._supervisor.run(), name="modules"),
+            asyncio.create_task(self._selfcheck.run(), name="preflight"),
             asyncio.create_task(self._follow_logs(), name="logs"),
             asyncio.create_task(publish(self.reported, self.link, self._reported_topic), name="reported"),
             asyncio.create_task(self._twin.run(), name="twin"),
@@ -238,6 +245,7 @@ class Agent:
         self._arrange(touched(before, config))
         if _inventory(before) != _inventory(config):
             self.link.register(self._birth())
+        self._selfcheck.ask(config)
 
     def _arrange(self, also: Collection[str] = ()) -> None:
         """Let those modules run that the configuration and the release say."""

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -31,6 +32,7 @@ class CertificateFacts:
     """What the contract and the checks need of a certificate."""
 
     common_name: str | None
+    not_before: datetime
     not_after: datetime
     sha256: str
     """Of the DER form, 64 hex digits, as `openssl x509 -fingerprint -sha256` has it without the colons."""
@@ -95,21 +97,26 @@ def read_der(der: bytes) -> CertificateFacts:
         msg = "cut off"
         raise ValueError(msg)
     (_, validity), (_, subject) = parts[3:5]
-    _, (tag, not_after) = _elements(validity)
-    return CertificateFacts(_common_name(subject), _time(tag, not_after), hashlib.sha256(der).hexdigest())
+    not_before, not_after = (_time(tag, content) for tag, content in _elements(validity))
+    return CertificateFacts(_common_name(subject), not_before, not_after, hashlib.sha256(der).hexdigest())
 
 
 def read_certificate(path: Path) -> CertificateFacts:
-    """The facts of the first certificate in a PEM file.
+    """The facts of the first certificate in a PEM file, which is the one that the file is about.
 
     Raises OSError when the file cannot be read, and ValueError naming it when it holds no certificate.
     """
-    found = _PEM.search(path.read_bytes().decode("latin-1"))
-    if found is None:
+    return read_certificates(path, most=1)[0]
+
+
+def read_certificates(path: Path, *, most: int | None = None) -> list[CertificateFacts]:
+    """The facts of all certificates in a PEM file, or of the first `most`; at least of one. Raises likewise."""
+    found = [match[0] for match in islice(_PEM.finditer(path.read_bytes().decode("latin-1")), most)]
+    if not found:
         msg = f"{path} holds no certificate in PEM form"
         raise ValueError(msg)
     try:
-        return read_der(ssl.PEM_cert_to_DER_cert(found[0]))
+        return [read_der(ssl.PEM_cert_to_DER_cert(text)) for text in found]
     except ValueError as err:  # also what base64 and Unicode raise
         msg = f"{path} holds no certificate that can be read: {err}"
         raise ValueError(msg) from None

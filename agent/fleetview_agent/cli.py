@@ -1,4 +1,4 @@
-"""The command line of the agent. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration.
+"""The command line of the agent. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 a peer was not reached.
 
 What a command needs is imported by that command: `--version` and `health`, which a container engine asks every few seconds,
 must not wait for MQTT.
@@ -35,8 +35,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the agent until it is stopped")
     _add_config(run)
-    check = commands.add_parser("check", help="can this device do its work: configuration, files, broker")
+    check = commands.add_parser("check", help="can this device do its work, and what is to be mended")
     _add_config(check)
+    check.add_argument("--json", dest="as_json", action="store_true", help="one JSON object per line")
     health = commands.add_parser("health", help="is the running agent in order (for a container's health check)")
     _add_config(health)
     health.add_argument(
@@ -110,8 +111,8 @@ def _dispatch(options: argparse.Namespace) -> int:
             return _run(options)
 
 
-def _loaded(options: argparse.Namespace) -> Loaded | None:
-    """The configuration; None, when it cannot be used, after saying why."""
+def _loaded(options: argparse.Namespace, *, also_json: bool = False) -> Loaded | None:
+    """The configuration; None, when it cannot be used, after saying why, `also_json` as findings of a check."""
     from fleetview_agent.configload import ConfigError
 
     try:
@@ -119,6 +120,10 @@ def _loaded(options: argparse.Namespace) -> Loaded | None:
     except ConfigError as err:
         for problem in err.problems:
             print(problem, file=sys.stderr)
+            if also_json:
+                import json
+
+                print(json.dumps({"subject": "configuration", "level": "error", "words": str(problem)}))
         return None
 
 
@@ -200,21 +205,28 @@ def _boot_id() -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
-    loaded = _loaded(options)
+    loaded = _loaded(options, also_json=options.as_json)
     if loaded is None:
         return WRONG_USAGE
     import asyncio
+    import json
 
-    from fleetview_agent.check import answers
+    from fleetview_agent.preflight import Finding, Inquiry, exit_code, preflight
+    from fleetview_agent.store import Store
+    from fleetview_agent.twin.twin import Twin
 
-    async def ask() -> bool:
-        good = True
-        async for answer in answers(loaded.config):
-            print(answer, flush=True)
-            good = good and answer.verdict != "error"
-        return good
+    # What the agent runs with, or would: its file, with the last good configuration from afar over it.
+    folder = Store(loaded.config.state_dir or Path(), loaded.config.agent_id).folder
+    twin = Twin(folder, _source(options), loaded)
 
-    return DONE if asyncio.run(ask()) else NO
+    async def ask() -> list[Finding]:
+        found = []
+        async for finding in preflight(Inquiry(twin.config, version=twin.version)):
+            print(json.dumps(finding.as_json()) if options.as_json else finding, flush=True)
+            found.append(finding)
+        return found
+
+    return exit_code(asyncio.run(ask()))
 
 
 def _run(options: argparse.Namespace) -> int:

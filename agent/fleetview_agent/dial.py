@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING, Any
 
 from fleetview_agent.endpoint import Failure, FailureKind, LinkError, certificate_alert
+from fleetview_agent.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from fleetview_agent.endpoint import BrokerUrl
@@ -105,26 +105,30 @@ class Wire:
 
 async def dial(url: BrokerUrl, context: ssl.SSLContext | None, timeout_s: float) -> Wire:
     """A connection to the broker, with TLS when there is a context, each step within `timeout_s`. Raises LinkError."""
-    connected = await _connect(url, timeout_s)
-    if context is None:
-        return Wire(connected)
+    connected = await connect(url, timeout_s)
+    return Wire(connected if context is None else await secure(url, connected, context, timeout_s))
+
+
+async def secure(url: BrokerUrl, connected: socket.socket, context: ssl.SSLContext, timeout_s: float) -> ssl.SSLSocket:
+    """TLS on a connection, which is closed when that fails. Raises LinkError."""
     secured: socket.socket = connected
     try:
-        secured = context.wrap_socket(connected, server_hostname=url.host, do_handshake_on_connect=False)
+        secured = wrapped = context.wrap_socket(connected, server_hostname=url.host, do_handshake_on_connect=False)
         async with asyncio.timeout(timeout_s):
-            await _shake_hands(secured)
+            await _shake_hands(wrapped)
     except BaseException as err:
         secured.close()
         if isinstance(err, (OSError, ValueError)):
             raise LinkError(_tls_failure(url, err, timeout_s)) from None
         raise
-    return Wire(secured)
+    return wrapped
 
 
-async def _connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
+async def connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
+    """A TCP connection to the first address of the host that takes one. Raises LinkError."""
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout_s
-    addresses = await _resolve(url, timeout_s)
+    addresses = await resolve(url, timeout_s)
     last: OSError = TimeoutError()
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
         attempt = socket.socket(family, kind, protocol)
@@ -145,43 +149,21 @@ async def _connect(url: BrokerUrl, timeout_s: float) -> socket.socket:
     raise LinkError(_tcp_failure(url, last, timeout_s)) from None
 
 
-async def _resolve(url: BrokerUrl, timeout_s: float) -> list[tuple[Any, ...]]:
-    """The addresses of the host.
+async def resolve(url: BrokerUrl, timeout_s: float) -> list[tuple[Any, ...]]:
+    """The addresses of the host, as `socket.getaddrinfo` has them. Raises LinkError."""
 
-    In a daemon thread of its own: the loop's executor is joined at exit, and a resolver without a network takes tens of
-    seconds to give up.
-    """
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[tuple[Any, ...]] | OSError] = loop.create_future()
+    def ask() -> list[tuple[Any, ...]]:
+        return list(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM))
 
-    def deliver(answer: list[tuple[Any, ...]] | OSError) -> None:
-        if not found.done():
-            found.set_result(answer)
-
-    def ask() -> None:
-        answer: list[tuple[Any, ...]] | OSError
-        try:
-            answer = list(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM))
-        except OSError as err:
-            answer = err
-        except UnicodeError:  # a label that is empty or too long
-            answer = OSError("it is not a host name")
-        try:
-            loop.call_soon_threadsafe(deliver, answer)
-        except RuntimeError:  # the loop is closed: nobody asks any more
-            return
-
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
-        async with asyncio.timeout(timeout_s):
-            answer = await found
+        return await in_daemon_thread(ask, timeout_s, name="resolve")
     except TimeoutError:
         words = f"cannot find {url.host}: the name service did not answer within {timeout_s:g} s"
-        raise LinkError.of(FailureKind.UNREACHABLE, words) from None
-    if isinstance(answer, OSError):
-        words = f"cannot find {url.host}: {_reason(answer)}"
-        raise LinkError.of(FailureKind.UNREACHABLE, words)
-    return answer
+    except OSError as err:
+        words = f"cannot find {url.host}: {_reason(err)}"
+    except UnicodeError:  # a label that is empty or too long
+        words = f"cannot find {url.host}: it is not a host name"
+    raise LinkError.of(FailureKind.UNREACHABLE, words)
 
 
 async def _shake_hands(secured: ssl.SSLSocket) -> None:

@@ -9,6 +9,7 @@ Apart from `mqtt`, which hands all of it on, because a configuration needs these
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -127,6 +128,14 @@ class BrokerUrl:
     def endpoint(self) -> str:
         """`host:port`, as messages name the broker."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine by its name, so that nothing said to it goes over a network."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def encrypted(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import locale
 import os
@@ -81,17 +80,10 @@ def _secrecy(context: Context) -> Iterator[Finding]:
     if context.unused_files:
         names = " and ".join(context.unused_files)
         yield Finding("tls", "warning", f"{names} not used: {context.broker} is not encrypted, write mqtts:// to use TLS")
-    if context.broker.password is not None and not context.broker.encrypted and not _is_local(context.broker.host):
+    if context.broker.password is not None and not context.broker.encrypted and not context.broker.is_local:
         yield Finding(
             "tls", "warning", f"the password for {context.broker.endpoint} goes over the network in clear: use mqtts://"
         )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _servers(context: Context) -> Sequence[list[Finding]]:

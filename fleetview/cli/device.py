@@ -90,6 +90,12 @@ def _page(device: Device, mono_s: float, unix_s: float) -> Iterator[str]:
         yield ""
         yield from aligned([("", "DESIRED", "REPORTED"), *[tuple(map(clean, row)) for row in twin_rows(device)]])
         yield from (f"  {clean(words)}" for words in twin_reasons(device))
+    found = device.preflight()
+    if found is not None:
+        yield ""
+        when = "" if found.at is None else f", {age(max(0.0, unix_s - found.at.timestamp()))} ago"
+        yield f"preflight: {found.summary()}{when}"
+        yield from aligned([(each.level or "?", clean(each.subject), clean(each.words)) for each in found.findings])
     if device.events:
         yield ""
         for event in device.events:

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from fleetview.core.payloads import unpack
-from fleetview_agent.wire import Birth, Channel, Heartbeat, WireError, decode
+from fleetview_agent.wire import Birth, Channel, Heartbeat, PreflightReport, Reported, WireError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ class ConfigAxis(StrEnum):
     """It reports the generation that is desired, but another content."""
 
 
-M = TypeVar("M", Heartbeat, Birth)
+M = TypeVar("M", Heartbeat, Birth, Reported)
 Lifecycle = Literal["discovered", "enrolled", "maintenance", "quarantined"]
 EventKind = Literal["connectivity", "health", "module", "session", "config", "release", "contract", "clock"]
 
@@ -181,6 +181,8 @@ class Device:
     desired: Desired | None = None
     reported: Reported | None = None
     config: ConfigAxis = ConfigAxis.UNMANAGED
+    preflight_packed: bytes | None = None
+    """The last `reported` with what preflight found, which does not stand in `reported`."""
 
     lifecycle: Lifecycle = "discovered"
     labels: Mapping[str, str] | None = None
@@ -251,6 +253,11 @@ class Device:
     def birth(self) -> Birth | None:
         """The inventory of the last birth, read again likewise."""
         return _reread(Channel.BIRTH, self.birth_packed, Birth)
+
+    def preflight(self) -> PreflightReport | None:
+        """What preflight last found on the device, read again likewise."""
+        reported = _reread(Channel.REPORTED, self.preflight_packed, Reported)
+        return None if reported is None else reported.preflight
 
     def flags(self) -> list[str]:
         """What else a person should know, in the words that a filter uses."""

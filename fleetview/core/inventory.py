@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, cast
 
 from fleetview.core.device import ConfigAxis, Lifecycle
+from fleetview.core.payloads import pack
 
 if TYPE_CHECKING:
     from fleetview.core.device import Device
@@ -75,7 +76,11 @@ def take_desired(device: Device, body: Desired, unix_s: float) -> None:
 
 def take_reported(device: Device, body: Reported, received: Received) -> None:
     """Keep what a device runs."""
-    before, device.reported = device.reported, body
+    before, device.reported, device.preflight_packed = device.reported, body, None
+    if body.preflight is not None:
+        # Some hundred bytes packed, and some thousand as objects.
+        device.reported = body.model_copy(update={"preflight": None})
+        device.preflight_packed = pack(received.payload)
     compare(device)
     if before is None or received.retained:
         return

@@ -61,7 +61,7 @@ def device_detail(fleet: Fleet, device: Device, mono_s: float, unix_s: float) ->
         "why": [{"text": reason.text, "since": reason.since_unix} for reason in why(device, mono_s, unix_s)],
         "birth": as_received(device.birth_packed),
         "desired": None if device.desired is None else device.desired.model_dump(mode="json", exclude_unset=True),
-        "reported": None if device.reported is None else device.reported.model_dump(mode="json", exclude_unset=True),
+        "reported": _reported(device),
         "malformed_reason": device.malformed_reason,
         "logs": {
             "records": tally.records,
@@ -71,3 +71,12 @@ def device_detail(fleet: Fleet, device: Device, mono_s: float, unix_s: float) ->
         },
         "events": [{"at": event.unix_s, "kind": event.kind, "text": event.text} for event in device.events or ()],
     }
+
+
+def _reported(device: Device) -> dict[str, Any] | None:
+    if device.reported is None:
+        return None
+    found = device.reported.model_dump(mode="json", exclude_unset=True)
+    if device.preflight_packed is not None:
+        found["preflight"] = (as_received(device.preflight_packed) or {}).get("preflight")
+    return found

@@ -1,4 +1,4 @@
-"""The demo's real agents: `fleetview-agent run` as on a device, each with its folder and an application to follow."""
+"""The demo's real agents: `fleetview-agent run` as on a device, each with a folder, modules and an application."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from fleetview.demo.broker import free_port
 from fleetview.demo.children import Child
+from fleetview.demo.modules import Played, module_tables
 
 AGENTS = 3
 HEARTBEAT_S = 10
@@ -17,7 +19,7 @@ _NICE = 5
 _GRACE_S = 2.0
 
 
-def _config(name: str, broker_url: str, folder: Path, app_log: Path) -> str:
+def _config(name: str, broker_url: str, folder: Path, app_log: Path, modules: str) -> str:
     # JSON's strings are TOML's basic strings, for everything that occurs in a path
     text = json.dumps
     return f"""\
@@ -26,14 +28,13 @@ tenant = "acme"
 site = "lab"
 broker_url = {text(broker_url)}
 heartbeat_interval = {HEARTBEAT_S}
-modules = []
 labels = {{ ring = "lab", kind = "real" }}
 state_dir = {text(str(folder / "state"))}
 
 [[logs.files]]
 path = {text(str(app_log))}
 service = "metrology"
-"""
+{modules}"""
 
 
 def agent_name(number: int) -> str:
@@ -48,10 +49,11 @@ def make_app_log(child: Child) -> Path:
     return app_log
 
 
-def start_agent(child: Child, app_log: Path, broker_url: str) -> None:
-    """Starts it, behind everything else."""
+def start_agent(child: Child, app_log: Path, broker_url: str, played: tuple[Played, ...] = (), *, well: bool = True) -> None:
+    """Starts it, behind everything else. Its modules go wrong on schedule, unless all is to be `well`."""
     config = child.folder / "agent.toml"
-    config.write_text(_config(child.name, broker_url, child.folder, app_log), encoding="utf-8")
+    tables = module_tables(played, child.folder, free_port(), well=well)
+    config.write_text(_config(child.name, broker_url, child.folder, app_log, tables), encoding="utf-8")
     command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(config)]
     # A variable that configures agents on this machine would outrank the file, and send the demo's to a real broker.
     env = {name: value for name, value in os.environ.items() if not name.startswith("FLEETVIEW_AGENT_")}

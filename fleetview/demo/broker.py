@@ -89,7 +89,8 @@ def _start(kind: BrokerKind) -> RunningBroker:
     raise DemoBrokerError(msg)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.create_server((HOST, 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -100,7 +101,7 @@ def _start_mosquitto(child: Child) -> int | str:
     if program is None:
         msg = "the program mosquitto is not on PATH: `apt install mosquitto`, or leave the choice of the broker to the demo"
         raise DemoBrokerError(msg)
-    port = _free_port()
+    port = free_port()
     config = child.folder / "mosquitto.conf"
     lines = [
         f"listener {port} {HOST}",

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import NamedTuple
 
 from fleetview.demo.agents import AGENTS, agent_name, make_app_log, start_agent
 from fleetview.demo.broker import RunningBroker, running_broker
 from fleetview.demo.children import Child
 from fleetview.demo.choices import DEFAULT_DEVICES, DEFAULT_SEED, BrokerKind, Scenario
+from fleetview.demo.modules import PLAYED
 
 HISTORY_PLAYED = "what went before is at the broker"
 """What the player says as soon as a dashboard may connect without taking the past for the present."""
@@ -82,13 +84,13 @@ def on_stage(
         for app_log in app_logs:
             command += ["--app-log", str(app_log)]
         player.start(command, grace_s=_PLAYER_GRACE_S, nice=_NICE)
-        for child, app_log in zip(children, app_logs, strict=True):
-            start_agent(child, app_log, broker.url)
         director = stack.enter_context(Child.prepare("controller"))
         directing = [sys.executable, "-m", "fleetview.demo.director", "--broker", broker.url, "--scenario", scenario]
         director.start(
             [*directing, "--folder", director.folder], grace_s=_PLAYER_GRACE_S, delay_s=_CONTROLLER_DELAY_S, nice=_NICE
         )
+        for child, app_log, played in zip(children, app_logs, cycle(PLAYED), strict=False):
+            start_agent(child, app_log, broker.url, played, well=scenario is Scenario.CALM)
         try:
             yield Stage(broker, player, children, director)
         finally:

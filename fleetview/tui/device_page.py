@@ -16,6 +16,7 @@ from fleetview.tui.columns import Now, percent, seen
 from fleetview.tui.device_charts import chart_lines
 from fleetview.tui.glyphs import Glyphs, connectivity_span, health_span
 from fleetview.tui.log_rows import log_row
+from fleetview.tui.preflight_lines import preflight_lines
 from fleetview.tui.spans import EMPTY, Line, Span, StyleName, beside, fit, line_width, pad, visible, width_of, wrap
 from fleetview_agent.wire import Birth, Heartbeat, ModuleInfo
 
@@ -101,6 +102,7 @@ def device_page(page: Page) -> list[Line]:
             *facts,
             *_section("desired against reported", half, page.glyphs),
             *_twin(page, half),
+            *_preflight(page, half),
         )
         right = (
             *_section("modules", half, page.glyphs),
@@ -116,6 +118,7 @@ def device_page(page: Page) -> list[Line]:
         lines += (*_section("what happened", wide, page.glyphs), *_events(page, wide))
         lines += (*_section("facts", wide, page.glyphs), *facts)
         lines += (*_section("desired against reported", wide, page.glyphs), *_twin(page, wide))
+        lines += _preflight(page, wide)
     lines += _logs(page)
     return lines
 
@@ -265,6 +268,13 @@ def _twin(page: Page, width: int) -> Iterator[Line]:
             yield (*(first if index == 0 else (Span(" " * (_LABEL + column + 2)),)), *told)
     for reason in twin_reasons(device):
         yield from _after(Span(" " * (_LABEL + 1)), _wrapped(reason, width - _LABEL - 2, "degraded"))
+
+
+def _preflight(page: Page, width: int) -> Iterator[Line]:
+    lines = list(preflight_lines(page.device, page.now, width, page.glyphs))
+    if lines:
+        yield from _section("preflight", width, page.glyphs)
+        yield from lines
 
 
 def _events(page: Page, width: int) -> Iterator[Line]:

@@ -15,10 +15,10 @@ from support.operators import command, commanded, results, send
 from support.wait import until
 
 from fleetview_agent import diagnostics
-from fleetview_agent.check import Answer
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.diagnostics import pack
 from fleetview_agent.masking import masked_config
+from fleetview_agent.preflight import Finding
 from fleetview_agent.recent import MAX_CHARS, MAX_RECORDS, Recent
 from fleetview_agent.wire.bundles import MAX_PACKED_BYTES, Pieces
 
@@ -154,13 +154,13 @@ def test_what_is_secret_is_masked_wherever_it_stands() -> None:
     assert masked["tls_key"] == "/certs/agent.key"
 
 
-async def hangs() -> AsyncIterator[Answer]:
-    yield Answer("ok", "state_dir", "/state")
+async def hangs() -> AsyncIterator[Finding]:
+    yield Finding("state_dir", "ok", "/state")
     await asyncio.Event().wait()
 
 
-async def breaks() -> AsyncIterator[Answer]:
-    yield Answer("ok", "state_dir", "/state")
+async def breaks() -> AsyncIterator[Finding]:
+    yield Finding("state_dir", "ok", "/state")
     msg = "no such file"
     raise OSError(msg)
 
@@ -170,7 +170,7 @@ async def breaks() -> AsyncIterator[Answer]:
     [(hangs, "not done within 0.05 s; the rest is unknown"), (breaks, "broke off: OSError: no such file")],
 )
 async def test_checks_that_hang_or_break_do_not_cost_the_bundle(
-    checks: Callable[[], AsyncIterator[Answer]], words: str, monkeypatch: pytest.MonkeyPatch
+    checks: Callable[[], AsyncIterator[Finding]], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnostics, "CHECKS_S", 0.05)
     found = await diagnostics.checked(checks)

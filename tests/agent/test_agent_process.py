@@ -236,7 +236,8 @@ async def test_tls_with_the_certificate_of_the_device(tmp_path: Path, authority:
             await until(lambda: watch.has_state("offline"))
         found = run_agent(["check", "--config", str(tmp_path / "agent.json")])
         assert found.returncode == 0
-        assert re.search(r"warning +certificate .*CN 'gw-1'.*days are left", found.stdout)
+        assert re.search(r"ok +certificate .*CN 'gw-1'", found.stdout)
+        assert re.search(r"ok +tls .*days are left", found.stdout)
 
 
 async def test_a_broker_that_asks_for_a_certificate(tmp_path: Path, authority: Authority) -> None:
@@ -277,7 +278,7 @@ async def fails_with(tmp_path: Path, kind: str, *, least_wait_s: float = 0, also
         assert await agent.ended(within_s=5) == 0
     if also_check:
         found = run_agent(["check", "--config", str(tmp_path / "agent.json")])
-        assert found.returncode == 1
+        assert found.returncode == (3 if kind in {"refused", "unreachable"} else 1)
         assert re.search("^error", found.stdout, re.MULTILINE)
         assert found.stderr == ""
     message: str = entry["message"]

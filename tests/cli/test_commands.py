@@ -165,6 +165,9 @@ def test_filters_and_scope(fleet: Broker) -> None:
 
 
 def test_one_device(fleet: Broker) -> None:
+    wrong = {"subject": "clock", "level": "warning", "words": "nothing keeps it in step"}
+    reported = {"v": 1, "session": SESSION, "gen": 0, "preflight": {"ok": 19, "warnings": 1, "findings": [wrong]}}
+    retain(fleet, ("acme/plant-2/gw-2/reported", json.dumps(reported).encode()))
     ran = fleetview("device", "acme/plant-2/gw-2", "--broker", fleet.url)
     assert ran.code == 0
     assert "disk full" in ran.out
@@ -172,6 +175,9 @@ def test_one_device(fleet: Broker) -> None:
     detail = fleetview("device", "gw-2", "--json", "--broker", fleet.url).objects[0]
     assert list(detail)[: len(KEYS)] == KEYS
     assert any("disk full" in reason["text"] for reason in detail["why"])
+    assert "preflight: 1 warning, 19 ok" in ran.out
+    assert "warning  clock  nothing keeps it in step" in ran.out
+    assert detail["reported"]["preflight"]["warnings"] == 1
     unknown = fleetview("device", "acme/plant-2/gw-22", "--broker", fleet.url)
     assert (unknown.code, unknown.out) == (1, "")
     assert "did you mean acme/plant-2/gw-2" in unknown.err

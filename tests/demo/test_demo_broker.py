@@ -84,10 +84,10 @@ async def test_only_this_machine_reaches_it(kind: BrokerKind) -> None:
 
 async def test_a_port_taken_meanwhile_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     require("mosquitto")
-    free: Callable[[], int] = demo_broker._free_port
+    free: Callable[[], int] = demo_broker.free_port
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         ports = iter([squatter.getsockname()[1]])
-        monkeypatch.setattr(demo_broker, "_free_port", lambda: next(ports, None) or free())
+        monkeypatch.setattr(demo_broker, "free_port", lambda: next(ports, None) or free())
         with running_broker(BrokerKind.MOSQUITTO) as broker:
             assert broker.port != squatter.getsockname()[1]
             assert broker.child.status() is None
@@ -96,7 +96,7 @@ async def test_a_port_taken_meanwhile_is_no_trouble(monkeypatch: pytest.MonkeyPa
 async def test_failure_to_start_is_told_in_the_brokers_words(monkeypatch: pytest.MonkeyPatch) -> None:
     require("mosquitto")
     with socket.create_server(("127.0.0.1", 0)) as squatter:
-        monkeypatch.setattr(demo_broker, "_free_port", lambda: squatter.getsockname()[1])
+        monkeypatch.setattr(demo_broker, "free_port", lambda: squatter.getsockname()[1])
         with pytest.raises(DemoBrokerError, match=r"mosquitto could not be started on 127\.0\.0\.1, 5 attempts: .*in use"):
             demo_broker._start(BrokerKind.MOSQUITTO)
 

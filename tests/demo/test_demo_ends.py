@@ -16,6 +16,8 @@ from support.processes import Family, family
 from support.programs import require
 from support.wait import wait_until
 
+from fleetview.demo.modules import PLAYED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -27,6 +29,7 @@ EVERYBODY = [
         r"mosquitto\.conf",
         r"fleetview\.demo\.player",
         *(rf"fleetview_agent run .*edge-agent-00{number}.*agent\.toml" for number in (1, 2, 3)),
+        *(rf"misbehaving\.py {module.name} " for played in PLAYED for module in played),
     )
 ]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.agents import agent_process, watching
 from support.broker import Broker, mosquitto
+from support.deployed import SERVICE, environment_of, unit_keys
 from support.tls import Authority, Issued
 from support.wait import until
 
@@ -22,7 +23,6 @@ from fleetview_agent.configload import load
 from fleetview_agent.mqtt import BrokerUrl, LinkError, TlsFiles, open_session
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
-SERVICE = DEPLOY.parent / "systemd" / "fleetview-agent.service"
 OWN_PLACES = ("listener", "persistence_location", "cafile", "certfile", "keyfile", "acl_file", "#")
 
 
@@ -108,14 +108,13 @@ async def test_an_operator_may_ask_devices_and_a_viewer_may_not(
 
 def test_the_service_runs_the_agent_and_lets_it_end_its_modules() -> None:
     """systemd knows its own keys (`systemd-analyze verify`); what it is to run only the agent knows."""
-    lines = [line.partition("=") for line in SERVICE.read_text().splitlines() if "=" in line and not line.startswith("#")]
-    service = {key: value for key, _, value in lines}
+    service = unit_keys(SERVICE)
     program, *arguments = service["ExecStart"].split()
     assert Path(program).name == "fleetview-agent"
     options = _parser().parse_args(arguments)
     assert (options.command, str(options.config)) == ("run", "/etc/fleetview-agent/agent.toml")
-    variable, _, folder = service["Environment"].partition("=")
-    environ = {"FLEETVIEW_AGENT_AGENT_ID": "a", "FLEETVIEW_AGENT_BROKER_URL": "mqtt://b", variable: folder}
+    given = environment_of(service["Environment"])
+    environ = {"FLEETVIEW_AGENT_AGENT_ID": "a", "FLEETVIEW_AGENT_BROKER_URL": "mqtt://b", **given}
     assert load(None, environ=environ).config.state_dir == Path("/var/lib") / service["StateDirectory"]
     assert service["KillMode"] == "mixed", "or all modules would be told to end at once"
     assert service["RestartPreventExitStatus"] == str(WRONG_USAGE)

@@ -174,6 +174,26 @@ def test_wide_pages_have_two_columns() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 160])
+def test_what_preflight_found(width: int) -> None:
+    told = rich()
+    assert not any("preflight" in line for line in lines_of(told, width))
+    findings = [
+        {"subject": "tls", "level": "error", "words": "it has expired " * 8},
+        {"subject": "clock", "level": "warning"},
+    ]
+    findings += [{"subject": HOSTILE, "words": HOSTILE}] * 30
+    found = {"at": told.time(120), "ok": 18, "errors": 1, "warnings": 50, "skipped": 2, "findings": findings}
+    told.tell(WHO, Channel.REPORTED, {"session": "S1", "gen": 43, "preflight": found})
+    lines = lines_of(told, width)
+    assert any("── preflight" in line for line in lines)
+    assert any("1 error, 50 warnings, 18 ok, 2 skipped   2m 00s ago" in line for line in lines)
+    assert any("✗ tls              it has expired" in line for line in lines)
+    assert any("▲ clock            (no words)" in line for line in lines)
+    assert any("and 35 more" in line for line in lines)
+    assert all(harmless(line) for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 160])
 def test_hostile_words_are_shown_and_not_obeyed(width: int) -> None:
     told = Told()
     told.birth(
