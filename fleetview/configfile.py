@@ -47,7 +47,16 @@ class _Display(_Table):
     """Leave the mouse to the terminal, which can then select and copy."""
 
 
-class AccessTable(_Table):
+class _TlsFiles(_Table):
+    cafile: str | None = None
+    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
+    cert: str | None = None
+    """Our client certificate, PEM."""
+    key: str | None = None
+    """The key of our client certificate, PEM; when it is not in the same file."""
+
+
+class AccessTable(_TlsFiles):
     """How to be let in by a web server. Each text may also stand in the environment, as FLEETVIEW_PROMETHEUS_TOKEN."""
 
     user: str | None = None
@@ -64,12 +73,6 @@ class AccessTable(_Table):
     """A program, with its arguments, that prints it."""
     headers: dict[str, str] | None = None
     """Sent with each request, such as X-Scope-OrgID."""
-    cafile: str | None = None
-    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
-    cert: str | None = None
-    """Our client certificate, PEM."""
-    key: str | None = None
-    """The key of our client certificate, PEM; when it is not in the same file."""
 
 
 class AlertLabelsTable(_Table):
@@ -114,17 +117,11 @@ class PanelTable(_Table):
         return Panel(self.title, self.query, self.unit, thresholds, self.legend, self.list)
 
 
-class ContextTable(_Display):
+class ContextTable(_Display, _TlsFiles):
     """One fleet: where its servers are, and how to be let in."""
 
     broker: str | None = None
     """mqtt://[user[:password]@]host[:port], or mqtts:// for TLS."""
-    cafile: str | None = None
-    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
-    cert: str | None = None
-    """Our client certificate, PEM."""
-    key: str | None = None
-    """The key of our client certificate, PEM; when it is not in the same file."""
     prometheus: str | None = None
     """URL of Prometheus or what speaks like it, with its path prefix."""
     alertmanager: str | None = None
