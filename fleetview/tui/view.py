@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -20,6 +21,12 @@ OPENS_INPUT = True
 """Bindings that open a line to type in are looked up with priority: the app does that itself, before it gives the next key
 to whatever has the focus then. Else the letters of who types fast, or pastes, are taken for keys of the list."""
 _OPENING = frozenset({"filter", "jump", "find", "time", "export", "ask"})
+
+
+def opens_filter(name: str, tooltip: str) -> Binding:
+    """`/` on a screen with a filter line: the binding with this id."""
+    return Binding("slash", "filter", "filter", key_display="/", id=name, tooltip=tooltip, priority=OPENS_INPUT)
+
 
 Place = tuple[Literal["fleet", "device", "logs", "alerts", "charts", "metrics"], Address | None]
 

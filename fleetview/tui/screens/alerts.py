@@ -16,7 +16,7 @@ from fleetview.core.silences import Silence
 from fleetview.tui.alert_rows import NOT_CONFIGURED, counts, server_lines
 from fleetview.tui.screens.form import Field, FormScreen
 from fleetview.tui.spans import Line, Span, visible
-from fleetview.tui.view import OPENS_INPUT, Place, View
+from fleetview.tui.view import Place, View, opens_filter
 from fleetview.tui.widgets.alert_list import AlertList, Kind, Row
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
@@ -59,10 +59,7 @@ class AlertsScreen(View):
     CSS_PATH = "alerts.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "back", id="alerts.back", tooltip="Selection, filter: off; then back"),
-        Binding(
-            "slash", "filter", "filter", key_display="/", id="alerts.filter", tooltip="Show only what holds these words",
-            priority=OPENS_INPUT,
-        ),
+        opens_filter("alerts.filter", "Show only what holds these words"),
         Binding("x", "expression", "expression", id="alerts.expression", tooltip="All of it: expression, labels, runbook"),
         Binding("s", "silence", "silence", id="alerts.silence", tooltip="Silence the selection, or what the cursor is on"),
         Binding("e", "extend", "extend", id="alerts.extend", tooltip="Let the silence end later"),

@@ -16,7 +16,7 @@ from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
 from fleetview.tui.screens.choose import Choice, ChooseScreen
 from fleetview.tui.spans import Line, Span
-from fleetview.tui.view import OPENS_INPUT, Place, View
+from fleetview.tui.view import OPENS_INPUT, Place, View, opens_filter
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
 from fleetview.tui.widgets.fleet_table import FleetTable
@@ -34,10 +34,7 @@ class FleetScreen(View):
 
     CSS_PATH = "fleet.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "slash", "filter", "filter", key_display="/", id="fleet.filter", tooltip="Show only what a filter lets through",
-            priority=OPENS_INPUT,
-        ),
+        opens_filter("fleet.filter", "Show only what a filter lets through"),
         Binding("l", "logs", "logs", id="fleet.logs", tooltip="The logs of the device under the cursor"),
         Binding("a", "alerts", "alerts", id="fleet.alerts", tooltip="What fires, of Prometheus and Alertmanager"),
         Binding("f", "faults", "faults", id="fleet.faults", tooltip="Only devices that somebody should look at, or all"),
