@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from fleetview.core.ages import age
-from fleetview.core.alertbook import AlertBook, Badge
+from fleetview.core.alertbook import AlertBook, Badge, marking
 from fleetview.core.silences import Matcher, Silence, parse_duration, parse_matchers
 from fleetview.tui.spans import visible
 from fleetview_agent.endpoint import LinkError
@@ -141,6 +141,8 @@ class AlertDesk:
         while True:
             self._asked_for.clear()
             self.book = await feed.refresh()
+            for _ in marking(self._app.fleet, self.book):
+                await asyncio.sleep(0)  # keys and messages first
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.every_s):
                     await self._asked_for.wait()

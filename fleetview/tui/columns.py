@@ -64,6 +64,7 @@ COLUMNS: dict[str, Column] = {
     "config": Column("CONFIG", 11, "desired against reported", "config"),
     "lifecycle": Column("LIFECYCLE", 11, "enrolled, maintenance, quarantined", "lifecycle"),
     "flags": Column("FLAGS", 14, "flapping, clock_skew, log_gap, ...", "flag"),
+    "alerts": Column("ALERTS", 15, "that fire, and what keeps others quiet for how long", "alerts"),
     "rollout": Column("ROLLOUT", 14, "the rollout it is part of", "rollout"),
     "why": Column("WHY", _WHY_AT_LEAST, "the worst reason, in words", SEVERITY),
 }
@@ -97,6 +98,10 @@ class Columns:
             mark = arrow if spec.sort == sort and sort != SEVERITY else ""
             cells.append(fit(spec.title[: width - len(mark)] + mark, width, right=spec.right))
         return (Span(" " * GUTTER + " ".join(cells), "head"),)
+
+    def has(self, name: str) -> bool:
+        """Whether a column is shown."""
+        return any(name == each for each, _ in self.widths)
 
     def at(self, x: int) -> str | None:
         """The column under a cell."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fleetview.core.alertbook import AlertBook
 from fleetview.core.alerts import Alert, Rule
-from fleetview.tui.alert_rows import alert_document, rule_document, rule_span, state_span
+from fleetview.tui.alert_page import alert_document, rule_document
+from fleetview.tui.alert_rows import rule_span, state_span
 from fleetview.tui.screens.overlay import Overlay
 from fleetview.tui.spans import Line, Span, visible
 

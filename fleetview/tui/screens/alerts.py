@@ -13,8 +13,10 @@ from fleetview.core.alerts import Alert, Rule
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.core.silences import Silence
-from fleetview.tui.alert_rows import NOT_CONFIGURED, counts, server_lines
+from fleetview.tui.alert_rows import NOT_CONFIGURED
+from fleetview.tui.alert_servers import counts, server_lines
 from fleetview.tui.screens.form import Field, FormScreen
+from fleetview.tui.silencing import ask_for_silence, refused
 from fleetview.tui.spans import Line, Span, visible
 from fleetview.tui.view import Place, View, opens_filter
 from fleetview.tui.widgets.alert_list import AlertList, Kind, Row
@@ -249,17 +251,10 @@ class AlertsScreen(View):
     def action_silence(self) -> None:
         desk = self.app.desk
         chosen = self.table.chosen()
-        if self._refused() or not chosen or desk.book is None:
+        if refused(self.app) or not chosen or desk.book is None:
             return
-        matchers = ", ".join(map(str, matchers_of(chosen, desk.book.places)))
-        fields = (
-            Field("matchers", "which", visible(matchers), 'alertname="DiskFull", device="gw-1"'),
-            Field("for", "for", "2h", "30m, 2h, 1d12h"),
-            Field("author", "author", desk.setup.author, "who does it"),
-            Field("comment", "comment", "", "why; whoever misses the alert will read it"),
-        )
         what = chosen[0].name if len(chosen) == 1 else f"{len(chosen)} alerts"
-        self.app.push_screen(FormScreen(f"silence {visible(what)}", fields, desk.plan_silence, first="comment"))
+        ask_for_silence(self.app, what, matchers_of(chosen, desk.book.places))
 
     def action_extend(self) -> None:
         if (silence := self._silence()) is not None:
@@ -277,7 +272,7 @@ class AlertsScreen(View):
 
     def _silence(self) -> Silence | None:
         """The silence under the cursor, or the one over the alert there that ends last."""
-        if self._refused():
+        if refused(self.app):
             return None
         row, book = self.table.selected, self.app.desk.book or AlertBook()
         if isinstance(row, Silence):
@@ -289,12 +284,6 @@ class AlertsScreen(View):
         if not found:
             self.app.notify("no silence is over it")
         return found[-1] if found else None
-
-    def _refused(self) -> bool:
-        if self.app.desk.setup.read_only is not None:
-            self.app.notify(self.app.desk.setup.read_only, severity="warning", markup=False)
-            return True
-        return False
 
 
 def _said(silence: Silence, text: str) -> bool:

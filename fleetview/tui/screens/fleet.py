@@ -9,12 +9,14 @@ from textual.binding import Binding, BindingType
 
 from fleetview.core.device import Device
 from fleetview.core.query import QueryError, compile_devices
-from fleetview.core.query.fields import LABEL_PREFIX
+from fleetview.core.query.fields import ALERT_FIELDS, LABEL_PREFIX
+from fleetview.core.query.tree import names_in
 from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
 from fleetview.tui.screens.choose import Choice, ChooseScreen
+from fleetview.tui.silencing import silence_devices
 from fleetview.tui.spans import Line, Span
 from fleetview.tui.view import OPENS_INPUT, Place, View, opens_filter
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
@@ -37,6 +39,7 @@ class FleetScreen(View):
         opens_filter("fleet.filter", "Show only what a filter lets through"),
         Binding("l", "logs", "logs", id="fleet.logs", tooltip="The logs of the device under the cursor"),
         Binding("a", "alerts", "alerts", id="fleet.alerts", tooltip="What fires, of Prometheus and Alertmanager"),
+        Binding("A", "silence", "silence", show=False, id="fleet.silence", tooltip="Silence the alerts of the selection"),
         Binding("f", "faults", "faults", id="fleet.faults", tooltip="Only devices that somebody should look at, or all"),
         Binding("g", "group", "group", id="fleet.group", tooltip="Group by site, release, health or a label"),
         Binding("s", "sort", "sort", id="fleet.sort", tooltip="Sort by a column; the same one again turns it round"),
@@ -122,9 +125,15 @@ class FleetScreen(View):
             parts.append(f"{table.groups:,} groups by {wish.group_by}")
         if wish.sort != SEVERITY or wish.descending:
             parts.append(f"sorted by {wish.sort}{', the largest first' * wish.descending}")
+        if bar.text and not self.app.desk.configured and self._asks_for_alerts():
+            parts.append("nobody tells of alerts: neither Prometheus nor Alertmanager is configured")
         if self.table.selection:
             parts.append(f"{len(self.table.selection):,} selected")
         return (Span(" " + "   ".join(parts), "dim"),) if parts else ()
+
+    def _asks_for_alerts(self) -> bool:
+        tree = getattr(self.table.arrangement.wish.predicate, "tree", None)
+        return tree is not None and bool(ALERT_FIELDS & names_in(tree))
 
     # -- what the person asks for
 
@@ -290,6 +299,9 @@ class FleetScreen(View):
 
     def action_alerts(self) -> None:
         self.app.open_alerts(None)
+
+    def action_silence(self) -> None:
+        silence_devices(self.app, self.table.chosen())
 
     def action_metrics(self) -> None:
         from fleetview.tui.screens.metrics import open_metrics  # noqa: PLC0415  # imported when first shown
