@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.core.ages import rough_age
-from fleetview.core.alerts import Alert, AlertState, Place, Places, Rule, Source, concerns, severity_rank
+from fleetview.core.alerts import Alert, AlertGroup, AlertState, Place, Places, Rule, Source, concerns, severity_rank
 from fleetview.core.device import NO_ALERTS, DeviceAlerts
 from fleetview.core.servers import ANSWERS, Standing
 from fleetview.core.silences import Matcher, Silence, SilenceState
@@ -92,6 +92,8 @@ class AlertBook:
     """The names of the dead man's switches that have fired since the program began."""
     rules: tuple[Rule, ...] = ()
     """Of Prometheus, what cannot be evaluated first."""
+    groups: tuple[AlertGroup, ...] | None = None
+    """As Alertmanager tells of them, the largest first; None when it was not asked."""
 
     def __post_init__(self) -> None:
         found: dict[str, list[tuple[Place, Alert]]] = defaultdict(list)
@@ -102,6 +104,11 @@ class AlertBook:
         # Worked out once: this is asked for several times a second, and there may be ten thousand alerts.
         object.__setattr__(self, "_by_device", dict(found))
         object.__setattr__(self, "_by_told", {alert.told: alert for alert in self.alerts if alert.told})
+        quieted: dict[str, list[Alert]] = defaultdict(list)
+        for alert in self.alerts:
+            for told in alert.inhibited_by:
+                quieted[told].append(alert)
+        object.__setattr__(self, "_quieted", dict(quieted))
         loud = tuple(one for one in self.alerts if one.state is AlertState.FIRING and not is_switch(one))
         object.__setattr__(self, "_loud", loud)
 
@@ -124,6 +131,11 @@ class AlertBook:
         """The alerts that say enough about it."""
         known: Mapping[str, Alert] = self._by_told  # type: ignore[attr-defined]
         return [known[one] for one in alert.inhibited_by if one in known]
+
+    def inhibited_by(self, alert: Alert) -> Sequence[Alert]:
+        """The alerts that it says enough about."""
+        known: Mapping[str, Sequence[Alert]] = self._quieted  # type: ignore[attr-defined]
+        return known.get(alert.told, ()) if alert.told is not None else ()
 
     @property
     def loud(self) -> tuple[Alert, ...]:

@@ -146,6 +146,10 @@ class Panel:
     """How a series is called, with labels as `{{release}}`; empty for all of its labels."""
     list: bool = False
     """Values as they are now, the largest first, instead of their course."""
+    below: bool = False
+    """Values below the thresholds are bad, not those above."""
+    from_bounds: bool = False
+    """The thresholds are in the picture however far away they are."""
 
     def asked(self, window: str) -> str:
         """The query as it is sent."""
@@ -155,7 +159,7 @@ class Panel:
         """`critical`, `degraded` or None."""
         for name in ("critical", "degraded"):
             bound = self.thresholds.get(name)
-            if value is not None and bound is not None and value >= bound:
+            if value is not None and bound is not None and (value <= bound if self.below else value >= bound):
                 return name
         return None
 

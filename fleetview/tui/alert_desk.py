@@ -41,6 +41,9 @@ class Affects(Protocol):
 class AlertFeed(Protocol):
     """Who is asked. All but `refresh` raise an exception in words when there is no answer."""
 
+    wants_groups: bool
+    """Whether Alertmanager's groups are asked for too."""
+
     async def refresh(self) -> AlertBook:
         """What there is now."""
 
@@ -136,6 +139,13 @@ class AlertDesk:
         if self._feed is not None:
             self._feed.retry_now()
             self._asked_for.set()
+
+    def want_groups(self, *, wanted: bool) -> None:
+        """Ask for Alertmanager's groups too while somebody looks at them."""
+        if self._feed is not None and self._feed.wants_groups != wanted:
+            self._feed.wants_groups = wanted
+            if wanted:
+                self._asked_for.set()
 
     async def _run(self, feed: AlertFeed) -> None:
         while True:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from fleetview.core.ages import age, rough_age
 from fleetview.core.alertbook import AlertBook, is_switch
-from fleetview.core.alerts import Alert, Rule
+from fleetview.core.alerts import Alert, AlertGroup, Rule
+from fleetview.core.charts import in_words
 from fleetview.tui.alert_rows import quiet_words, state_span, value_words
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs
@@ -15,6 +16,7 @@ from fleetview.tui.spans import EMPTY, Line, Span, fit, line_width, visible, wra
 from fleetview_agent.wire import Address
 
 _ON_A_PAGE = 4
+_MOST_MEMBERS = 200
 
 
 def alert_lines(book: AlertBook | None, address: Address, now: Now, width: int, glyphs: Glyphs) -> tuple[Line, ...]:
@@ -36,17 +38,42 @@ def alert_lines(book: AlertBook | None, address: Address, now: Now, width: int, 
     return tuple(lines)
 
 
-def rule_document(rule: Rule, width: int) -> list[Line]:
+def group_document(group: AlertGroup, book: AlertBook, now: Now, width: int, glyphs: Glyphs) -> list[Line]:
+    """The alerts of a group, worst first, and what they have in common."""
+    lines = [line for name, text in sorted(group.labels.items()) for line in _field(name, text, width)]
+    lines += [EMPTY, (Span("alerts", "head"),)]
+    known = {alert.told: alert for alert in book.alerts if alert.told}
+    for one in group.alerts[:_MOST_MEMBERS]:
+        alert = known.get(one.told or "", one)  # with what Prometheus tells of it
+        words = quiet_words(alert, book, now) or value_words(alert)
+        text = f" {alert.name}  {alert.place(book.places)}  {words}"
+        lines += [(state_span(alert, glyphs), *line) for line in list(wrap(text, width - 14))[:1]]
+    if len(group.alerts) > _MOST_MEMBERS:
+        lines.append((Span(f"and {len(group.alerts) - _MOST_MEMBERS:,} more", "dim"),))
+    return lines
+
+
+def rule_document(rule: Rule, now: Now, width: int) -> list[Line]:
     """All that is known of a rule."""
     facts = (
         ("group", rule.group),
         ("severity", rule.severity or "none"),
-        ("health", rule.health),
-        ("error", rule.error),
-        ("patience", f"its condition must hold for {age(rule.for_s)}" if rule.for_s else "none"),
+        *_rule_facts(rule, now),
     )
     lines = [line for name, text in facts if text for line in _field(name, text, width)]
     return [*lines, EMPTY, (Span("expression", "head"),), *wrap(rule.query, width - 2)]
+
+
+def _rule_facts(rule: Rule, now: Now) -> tuple[tuple[str, str], ...]:
+    at = rule.evaluated_unix_s
+    took = "" if rule.took_s is None else f", which took {in_words(rule.took_s, 'seconds')}"
+    health = "evaluated well (ok)" if rule.health == "ok" else rule.health
+    return (
+        ("rule", health),
+        ("error", rule.error),
+        ("evaluated", "never, as far as Prometheus says" if at is None else f"{age(now.unix_s - at)} ago{took}"),
+        ("patience", f"its condition must hold for {age(rule.for_s)}" if rule.for_s else "none"),
+    )
 
 
 def alert_document(alert: Alert, book: AlertBook, now: Now, width: int) -> list[Line]:
@@ -69,19 +96,31 @@ def _document(alert: Alert, book: AlertBook, now: Now, width: int) -> Iterator[L
     for name, text in facts:
         if text:
             yield from _field(name, text, width)
+    yield from _expression(alert, now, width)
+    yield from _quiet(alert, book, now, width)
+    for title, texts in (("labels", alert.labels), ("annotations", alert.annotations)):
+        yield EMPTY
+        yield (Span(title, "head"),)
+        for name in sorted(texts):
+            yield from _field(name, texts[name], width)
+
+
+def _expression(alert: Alert, now: Now, width: int) -> Iterator[Line]:
     if alert.query is not None:
         yield EMPTY
         yield (Span("expression", "head"),)
         yield from wrap(alert.query, width - 2)
         if (rule := alert.rule) is not None:
             yield from _field("group", rule.group, width)
-            yield from _field("rule", f"evaluated well ({rule.health})" if rule.health == "ok" else rule.health, width)
-            if rule.error:
-                yield from _field("error", rule.error, width)
-            yield from _field("patience", f"its condition must hold for {age(rule.for_s)}" if rule.for_s else "none", width)
+            for name, text in _rule_facts(rule, now):
+                if text:
+                    yield from _field(name, text, width)
     else:
         yield EMPTY
         yield (Span("Prometheus does not tell of this alert: expression, value and threshold are not known", "dim"),)
+
+
+def _quiet(alert: Alert, book: AlertBook, now: Now, width: int) -> Iterator[Line]:
     for silence in book.silences_of(alert):
         yield EMPTY
         yield (Span("silenced", "head"),)
@@ -92,11 +131,11 @@ def _document(alert: Alert, book: AlertBook, now: Now, width: int) -> Iterator[L
     for one in book.inhibitors_of(alert):
         yield EMPTY
         yield from _field("inhibited", f"by {one.name} ({one.severity or 'no severity'}) at {one.place(book.places)}", width)
-    for title, texts in (("labels", alert.labels), ("annotations", alert.annotations)):
+    if others := book.inhibited_by(alert):
         yield EMPTY
-        yield (Span(title, "head"),)
-        for name in sorted(texts):
-            yield from _field(name, texts[name], width)
+        yield (Span(f"keeps {len(others):,} others quiet (inhibits them)", "head"),)
+        for one in others[:_MOST_MEMBERS]:
+            yield from _field(one.name, str(one.place(book.places)), width)
 
 
 def _field(name: str, text: str, width: int) -> Iterator[Line]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fleetview.core.ages import rough_age
 from fleetview.core.alertbook import AlertBook
-from fleetview.core.alerts import Alert, AlertState, Rule, severity_rank
+from fleetview.core.alerts import Alert, AlertGroup, AlertState, Places, Rule, severity_rank
 from fleetview.core.silences import Silence, SilenceState
 from fleetview.core.trouble import Trouble
 from fleetview.tui.columns import Now
@@ -156,15 +156,11 @@ def silence_row(silence: Silence, book: AlertBook, now: Now, glyphs: Glyphs) -> 
 
 def rule_head(width: int) -> Line:
     """The titles of the list of rules."""
-    return (
-        Span(
-            fit(f"{' ' * GUTTER}{'STATE':<11} {'SEVERITY':<9} {'RULE':<26} {'GROUP':<14} {'FOR':<7} EXPRESSION", width),
-            "head",
-        ),
-    )
+    titles = f"{'STATE':<11} {'SEVERITY':<9} {'RULE':<26} {'GROUP':<14} {'FOR':<7} {'LAST':<7} EXPRESSION"
+    return (Span(fit(" " * GUTTER + titles, width), "head"),)
 
 
-def rule_row(rule: Rule, glyphs: Glyphs) -> Line:
+def rule_row(rule: Rule, now: Now, glyphs: Glyphs) -> Line:
     """One rule; of one that cannot be evaluated, why."""
     broken = rule.health == "err"
     state = rule_span(rule, glyphs)
@@ -172,9 +168,15 @@ def rule_row(rule: Rule, glyphs: Glyphs) -> Line:
     return (
         Span(f"{' ' * GUTTER}{fit(state.text, 11)} {fit(rule.severity or '-', 9)} ", state.style),
         Span(f"{fit(rule.name, 26)} "),
-        Span(f"{fit(rule.group, 14)} {fit(patience, 7)} ", "dim"),
+        Span(f"{fit(rule.group, 14)} {fit(patience, 7)} {fit(evaluated_words(rule, now), 7)} ", "dim"),
         Span(visible(rule.error) if broken else visible(" ".join(rule.query.split())), "plain" if broken else "dim"),
     )
+
+
+def evaluated_words(rule: Rule, now: Now) -> str:
+    """How long ago it was evaluated."""
+    at = rule.evaluated_unix_s
+    return "never" if at is None else rough_age(now.unix_s - at)
 
 
 def rule_span(rule: Rule, glyphs: Glyphs) -> Span:
@@ -183,3 +185,32 @@ def rule_span(rule: Rule, glyphs: Glyphs) -> Span:
         return Span(f"{glyphs.bad} broken", "error")
     trouble, style = _RULE_LOOK.get(rule.state, (Trouble.UNSEEN, "dim"))
     return Span(f"{glyphs.trouble[trouble]} {rule.state}", style)
+
+
+def group_head(width: int) -> Line:
+    """The titles of the list of groups."""
+    return (Span(fit(f"{' ' * GUTTER}{'RECEIVER':<18} {'FIRING':>6} {'QUIET':>6}  TOLD TOGETHER", width), "head"),)
+
+
+def group_words(group: AlertGroup) -> str:
+    """By what a group is one, and the names of its alerts."""
+    labels = ", ".join(f"{name}={text}" for name, text in sorted(group.labels.items())) or "everything"
+    names = ", ".join(dict.fromkeys(alert.name for alert in group.alerts))
+    return f"{labels}: {names}"
+
+
+def group_row(group: AlertGroup, places: Places, glyphs: Glyphs) -> Line:
+    """What Alertmanager tells in one message, and to whom."""
+    firing = [alert for alert in group.alerts if alert.state is AlertState.FIRING]
+    rank = min((severity_rank(alert.severity) for alert in firing), default=None)
+    look: tuple[Trouble, StyleName] = (Trouble.SLEEPING, "dim") if rank is None else severity_look(rank)
+    trouble, style = look
+    devices = len({place.device for alert in group.alerts if (place := alert.place(places)).device is not None})
+    on = f" on {devices:,} device{'s' * (devices != 1)}" if devices else ""
+    quiet = len(group.alerts) - len(firing)
+    return (
+        Span(f"{glyphs.trouble[trouble]} ", style),
+        Span(fit(group.receiver, 18)),
+        Span(f" {len(firing):>6,} {quiet:>6,}  ", style),
+        Span(visible(group_words(group)) + on, "dim" if rank is None else "plain"),
+    )

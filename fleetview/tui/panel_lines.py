@@ -108,7 +108,7 @@ def _drawn(panel: Panel, found: Found, notes: str, frame: Frame, glyphs: Glyphs)
     ]
     # A bound far above all that there is would press it flat.
     most = max((value for each in courses for value in each if value is not None and math.isfinite(value)), default=0.0)
-    near = [bound for bound in panel.thresholds.values() if bound <= 2 * most]
+    near = [bound for bound in panel.thresholds.values() if panel.from_bounds or bound <= 2 * most]
     plot = Plot(
         curves,
         scale(courses, also=near),

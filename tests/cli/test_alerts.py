@@ -19,7 +19,7 @@ from support.programs import free_port
 from support.servers import Asked, Monitored, answering, monitored, post_alerts, serving
 from support.terminal import Terminal
 
-from fleetview.core.alerts import unix_s
+from fleetview.core.alertread import unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

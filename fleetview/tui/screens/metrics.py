@@ -35,9 +35,12 @@ _NOBODY = (
 )
 
 
-def open_metrics(app: FleetApp) -> AwaitMount | None:
-    """Show the metrics of the fleet."""
-    return app.go(("metrics", None), MetricsScreen)
+def open_metrics(app: FleetApp, panel: Panel | None = None) -> AwaitMount | None:
+    """Show the metrics of the fleet, with a picture above them when one is given."""
+    opened = app.go(("metrics", None), lambda: MetricsScreen(panel))
+    if opened is None and panel is not None and isinstance(app.screen, MetricsScreen):
+        app.screen.show_panel(panel)
+    return opened
 
 
 class MetricsScreen(ChartView):
@@ -50,9 +53,9 @@ class MetricsScreen(ChartView):
         Binding("w", "worst", "worst by", id="metrics.worst", tooltip="The ten worst devices by another figure"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, panel: Panel | None = None) -> None:
         super().__init__()
-        self._asked: Panel | None = None
+        self._asked = panel
         self._worst = next(iter(WORST))
         self._found: list[Found] = []
 
@@ -82,6 +85,13 @@ class MetricsScreen(ChartView):
         own = self.app.metrics.monitoring.panels
         shown = own or (*DEFAULT_PANELS, worst(self._worst))
         return shown if self._asked is None else (self._asked, *shown)
+
+    def show_panel(self, panel: Panel | None) -> None:
+        """A picture above the others, or none."""
+        self._asked = panel
+        self.page.scroll_to(y=0, animate=False, force=True)
+        self.page.focus()
+        self.show_all()
 
     def document(self, now: Now) -> list[Line]:
         self._found = []
@@ -125,12 +135,9 @@ class MetricsScreen(ChartView):
         self.query_one(PromqlLine).open()
 
     def on_promql_line_asked(self, event: PromqlLine.Asked) -> None:
-        self._asked = Panel(event.query, event.query) if event.query else None
         if event.query:
             self.app.metrics.ask_anew(event.query)
-        self.page.scroll_to(y=0, animate=False, force=True)
-        self.page.focus()
-        self.show_all()
+        self.show_panel(Panel(event.query, event.query) if event.query else None)
 
     def on_promql_line_closed(self) -> None:
         self.page.focus()
