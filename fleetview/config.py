@@ -12,6 +12,7 @@ from fleetview import configfile, paths, settings
 from fleetview.access import Access, access
 from fleetview.configfile import AccessTable, AlertLabelsTable, ConfigError, ContextTable, nearest
 from fleetview.core.alerts import Places
+from fleetview.core.devicecolumns import DeviceColumn, column_problems
 from fleetview.core.panels import DeviceLabels, LabelsError, Panel
 from fleetview.settings import EVERYTHING, Link, Scope, Written, masked
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
@@ -105,6 +106,8 @@ class Context:
     """Which labels of a series say whose it is."""
     panels: tuple[Panel, ...] = ()
     """What the metrics screen shows; empty for its default."""
+    columns: tuple[DeviceColumn, ...] = ()
+    """Of the fleet table, from Prometheus."""
     scope: Scope = EVERYTHING
     read_only: bool = False
     root: str = DEFAULT_ROOT
@@ -195,6 +198,7 @@ class _Resolution:
             places=_places(self._table.alert_labels),
             device_labels=self._device_labels(),
             panels=tuple(table.panel() for table in self._table.panels or self._content.panels or ()),
+            columns=self._columns(),
             history=self._setting("history", settings.as_database_url, None),
             scope=self._setting("scope", settings.as_scope, EVERYTHING),
             read_only=self._setting("read_only", settings.as_boolean, default=False),
@@ -271,6 +275,13 @@ class _Resolution:
         except LabelsError as err:
             self._problems.append(f"{where}: {err}")
         return labels
+
+    def _columns(self) -> tuple[DeviceColumn, ...]:
+        own = self._table.columns is not None
+        where = f"{self._path}: contexts.{self._name}.columns" if own else f"{self._path}: columns"
+        columns = tuple(table.column() for table in self._table.columns or self._content.columns or ())
+        self._problems += [f"{where}: {problem}" for problem in column_problems(columns)]
+        return columns
 
     def _setting(self, name: str, parse: Callable[[Written], T], default: T) -> T:
         value = self._written(name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetview.core.ages import rough_age
 from fleetview.core.alerts import Alert, AlertGroup, AlertState, Place, Places, Rule, Source, concerns, severity_rank
 from fleetview.core.device import NO_ALERTS, DeviceAlerts
+from fleetview.core.series import re2_escaped
 from fleetview.core.servers import ANSWERS, Standing
 from fleetview.core.silences import Matcher, Silence, SilenceState
 from fleetview_agent.wire.topics import Address
@@ -24,7 +25,6 @@ LOUD = frozenset({AlertState.FIRING, AlertState.PENDING})
 OLD_S = 150.0
 """What a source told that has not answered for so long is not current any more: two rounds on a slow link, and some."""
 _CHUNK = 1024
-_SPECIAL = frozenset(".+*?()|[]{}^$\\")
 _NAMES_OF_SWITCHES = ("watchdog", "deadman")
 
 
@@ -258,10 +258,5 @@ def _matchers(found: Sequence[Mapping[str, str]], names: Iterable[str]) -> tuple
         if len(values) == 1:
             matchers.append(Matcher(name, values[0]))
         else:
-            matchers.append(Matcher(name, "|".join(map(_escaped, values)), is_regex=True))
+            matchers.append(Matcher(name, "|".join(map(re2_escaped, values)), is_regex=True))
     return tuple(matchers)
-
-
-def _escaped(text: str) -> str:
-    """For RE2, which refuses some of what `re.escape` writes."""
-    return "".join(f"\\{char}" if char in _SPECIAL else char for char in text)

@@ -92,7 +92,7 @@ class ConfigAxis(StrEnum):
 
 M = TypeVar("M", Heartbeat, Birth)
 Lifecycle = Literal["discovered", "enrolled", "maintenance", "quarantined"]
-EventKind = Literal["connectivity", "health", "module", "session", "config", "release", "contract", "clock"]
+EventKind = Literal["connectivity", "health", "module", "session", "config", "release", "rollout", "contract", "clock"]
 
 
 class Event(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.core.charts import Unit
 from fleetview.core.samples import Figure
-from fleetview.core.series import quoted
+from fleetview.core.series import quoted, re2_escaped
 from fleetview.core.text import clean
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class DeviceLabels:
             return ",".join(parts if release is None else [*parts, f"release={quoted(release)}"])
         name = telling[0]
         values = sorted(self.of(other)[name] for other in others if other != address)[:MOST_NAMED]
-        return f"{name}=~{quoted('|'.join(re.escape(value) for value in values))}"
+        return f"{name}=~{quoted('|'.join(re2_escaped(value) for value in values))}"
 
     @property
     def by(self) -> str:
@@ -96,6 +96,10 @@ def _gauge(name: str) -> str:
     return f"max by (BY) (max_over_time({name}{{SELECTOR}}[WINDOW]))"
 
 
+def _rate(name: str) -> str:
+    return f"sum by (BY) (rate({name}{{SELECTOR}}[WINDOW]))"
+
+
 DEVICE_CHARTS = (
     DeviceChart("CPU", "percent", _gauge("fleet_device_cpu_ratio"), Figure.CPU, top=1.0),
     DeviceChart("memory", "percent", _gauge("fleet_device_memory_ratio"), Figure.MEMORY, top=1.0),
@@ -109,7 +113,9 @@ DEVICE_CHARTS = (
     ),
     DeviceChart("p95 latency", "seconds", _gauge("fleet_request_duration_p95_seconds"), Figure.P95_S),
     DeviceChart("round trip", "seconds", _gauge("fleet_device_rtt_seconds"), Figure.ROUND_TRIP_MS, factor=1e-3),
-    DeviceChart("network: reconnects", "count", "sum by (BY) (increase(fleet_device_reconnects_total{SELECTOR}[WINDOW]))"),
+    DeviceChart("network in", "bytes_per_second", _rate("fleet_network_receive_bytes_total"), Figure.NETWORK_IN),
+    DeviceChart("network out", "bytes_per_second", _rate("fleet_network_transmit_bytes_total"), Figure.NETWORK_OUT),
+    DeviceChart("reconnects", "count", "sum by (BY) (increase(fleet_device_reconnects_total{SELECTOR}[WINDOW]))"),
 )
 
 
@@ -130,6 +136,19 @@ def device_query(chart: DeviceChart, labels: DeviceLabels, address: Address, pee
     for part, name in zip((0.25, 0.5, 0.75), PEERS, strict=True):
         parts.append(f'label_replace(quantile({part}, {others}), "{WHOSE}", "{name}", "", "")')
     return " or ".join(parts)
+
+
+def marks_query(labels: DeviceLabels, address: Address) -> str:
+    """One query for what happened to a device: alerts that fired, releases and configurations that it ran, its starts."""
+    own = labels.own(address)
+    uptime = f"fleet_device_uptime_seconds{{{own}}}"
+    parts = {
+        "alert": f'ALERTS{{alertstate="firing",{own}}}',
+        "release": f"group by (release) (fleet_device_heartbeat_interval_seconds{{{own}}})",
+        "config": f"max(fleet_device_config_version{{{own}}})",
+        "session": f"max(timestamp({uptime}) - {uptime})",
+    }
+    return " or ".join(f'label_replace({query}, "{WHOSE}", "{kind}", "", "")' for kind, query in parts.items())
 
 
 @dataclass(frozen=True, slots=True)

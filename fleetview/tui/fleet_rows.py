@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from fleetview.core.ages import age
 from fleetview.core.alertbook import Badge
@@ -16,6 +18,8 @@ from fleetview.tui.spans import Line, Span, fit, line_width, visible, width_of
 
 __all__ = ["Now", "copied_row", "device_row", "group_row", "outage_row"]
 
+Drawn: TypeAlias = "Callable[[str, Device, Now, Glyphs], Line]"
+"""What stands in a column that is filled from elsewhere, as wide as the column is."""
 RECENT_S = 5.0
 """How long a change is marked."""
 _GROUP_WIDTHS = (12, 32)
@@ -36,12 +40,16 @@ def device_row(
     indent: bool = False,
     selected: bool = False,
     badge: Badge | None = None,
+    drawn: Drawn | None = None,
 ) -> Line:
     """One device as a row. What its alerts are stands before the reason why."""
     mark = glyphs.selected if selected else " "
     changed = glyphs.changed if changed_just_now(device, now) else " "
     spans = [Span(mark + changed, "accent")]
     for name, width in columns.widths:
+        if drawn is not None and name in columns.more:
+            spans += (*drawn(name, device, now, glyphs), Span(" "))
+            continue
         if name == "alerts":
             text, style = _alerts(device, badge, now)
         else:
@@ -51,7 +59,7 @@ def device_row(
         if name == "why" and badge is not None and not columns.has("alerts"):
             text = f"{badge.words(now.unix_s)}{'; ' * bool(text)}{text}"
             style = "degraded" if badge.loud and style == "dim" else style
-        spans.append(Span(fit(text, width, right=column(name).right) + " ", style))
+        spans.append(Span(fit(text, width, right=column(name, columns.more).right) + " ", style))
     return tuple(spans)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fleetview.core.charts import Span
+from fleetview.core.devicecolumns import DeviceColumn
 from fleetview.core.panels import DeviceLabels, Panel
 from fleetview.core.servers import told
 from fleetview.feeds.web import AskError
@@ -64,6 +65,8 @@ class Monitoring:
     labels: DeviceLabels = field(default_factory=DeviceLabels)
     panels: Sequence[Panel] = ()
     """Empty for the default ones."""
+    columns: Sequence[DeviceColumn] = ()
+    """Of the fleet table, beside the histories that there always are."""
 
 
 @dataclass(frozen=True, slots=True)

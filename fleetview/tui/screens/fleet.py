@@ -15,6 +15,7 @@ from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
+from fleetview.tui.device_columns import DeviceColumns
 from fleetview.tui.screens.choose import Choice, ChooseScreen
 from fleetview.tui.silencing import silence_devices
 from fleetview.tui.spans import Line, Span
@@ -28,7 +29,7 @@ from fleetview.tui.widgets.overview import OverviewBar
 if TYPE_CHECKING:
     from fleetview.tui.columns import Now
 
-_GROUPS = ("site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "rollout")
+_GROUPS = ("site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "alert", "severity", "rollout")
 
 
 class FleetScreen(View):
@@ -78,7 +79,8 @@ class FleetScreen(View):
         yield FilterLine(app.commander.device_offers)
         yield JumpLine()
         yield TitleLine(id="hint")
-        yield FleetTable(app.fleet, app.glyphs, app.now, app.desk.badge)
+        self._more = DeviceColumns(app)
+        yield FleetTable(app.fleet, app.glyphs, app.now, app.desk.badge, self._more)
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
@@ -127,6 +129,8 @@ class FleetScreen(View):
             parts.append(f"sorted by {wish.sort}{', the largest first' * wish.descending}")
         if bar.text and not self.app.desk.configured and self._asks_for_alerts():
             parts.append("nobody tells of alerts: neither Prometheus nor Alertmanager is configured")
+        if self.table.more_columns:
+            parts.append(self._more.words(self.table.more_columns, self.app.now()))
         if self.table.selection:
             parts.append(f"{len(self.table.selection):,} selected")
         return (Span(" " + "   ".join(parts), "dim"),) if parts else ()
@@ -167,7 +171,11 @@ class FleetScreen(View):
         self.app.open_device(event.device)
 
     def on_fleet_table_header_clicked(self, event: FleetTable.HeaderClicked) -> None:
-        self._sort_by(column(event.column).sort)
+        sort = column(event.column, self._more.specs).sort
+        if sort:
+            self._sort_by(sort)
+        else:
+            self.notify("what Prometheus tells is not sorted by: it is asked for the rows in sight")
 
     def on_overview_bar_taken(self, event: OverviewBar.Taken) -> None:
         self.filter_by(event.filter)
@@ -248,9 +256,9 @@ class FleetScreen(View):
         width = self.table.width
         shown = self.app.remembered.get("columns") or [name for name, _ in self.table.columns(width).widths]
         choices = [
-            Choice(name, column(name).title.lower(), column(name).hint, name in shown)
-            for name in (*COLUMNS, *self._labels())
-            if name not in ALWAYS
+            Choice(name, spec.title.lower(), spec.hint, name in shown)
+            for name in (*COLUMNS, *self._more.specs, *self._labels())
+            if name not in ALWAYS and (spec := column(name, self._more.specs))
         ]
         self._choose("columns", choices, self._show_columns, many=True)
 
@@ -283,7 +291,9 @@ class FleetScreen(View):
         get = self.app.remembered.get
         names = get("columns")
         if isinstance(names, list):
-            known = [name for name in names if name in COLUMNS or str(name).startswith(LABEL_PREFIX)]
+            known = [
+                name for name in names if name in COLUMNS or name in self._more.specs or str(name).startswith(LABEL_PREFIX)
+            ]
             self.table.choose_columns(known or None)
         try:
             self.table.ask(sort=str(get("sort") or SEVERITY), descending=get("descending") is True)
