@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -182,12 +182,14 @@ class Panel:
                 return name
         return None
 
-    def name_of(self, labels: Mapping[str, str]) -> str:
-        """What a series is called; harmless and short."""
+    def name_of(self, labels: Mapping[str, str], without: Container[str] = ()) -> str:
+        """What a series is called; harmless and short. Without a legend, by its labels `without` some."""
         if self.legend:
             text = _LEGEND.sub(lambda found: labels.get(found[1], "-"), self.legend)
         else:
-            text = " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
+            text = " ".join(
+                f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__" and name not in without
+            )
             text = text or labels.get("__name__", "all")
         return clean(text[:_MOST_LEGEND])
 
@@ -216,6 +218,11 @@ def worst(column: str) -> Panel:
     """The ten devices that are worst in one respect, of WORST."""
     query, unit = WORST[column]
     return Panel(f"worst ten by {column}", query, unit, legend=_DEVICE, list=True)
+
+
+def worst_by(title: str, query: str, unit: Unit, thresholds: Mapping[str, float]) -> Panel:
+    """The ten devices of which a query with one series for each tells the most."""
+    return Panel(f"worst ten by {title}", f"topk(10, {query})", unit, thresholds, list=True)
 
 
 DEFAULT_PANELS: Sequence[Panel] = (

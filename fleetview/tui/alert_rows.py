@@ -156,19 +156,21 @@ def silence_row(silence: Silence, book: AlertBook, now: Now, glyphs: Glyphs) -> 
 
 def rule_head(width: int) -> Line:
     """The titles of the list of rules."""
-    titles = f"{'STATE':<11} {'SEVERITY':<9} {'RULE':<26} {'GROUP':<14} {'FOR':<7} {'LAST':<7} EXPRESSION"
+    group = f" {'GROUP':<14}" if width >= _WIDE else ""
+    titles = f"{'STATE':<11} {'SEVERITY':<9} {'RULE':<26}{group} {'FOR':<7} {'LAST':<7} EXPRESSION"
     return (Span(fit(" " * GUTTER + titles, width), "head"),)
 
 
-def rule_row(rule: Rule, now: Now, glyphs: Glyphs) -> Line:
+def rule_row(rule: Rule, now: Now, width: int, glyphs: Glyphs) -> Line:
     """One rule; of one that cannot be evaluated, why."""
     broken = rule.health == "err"
     state = rule_span(rule, glyphs)
     patience = rough_age(rule.for_s) if rule.for_s else "-"
+    group = f"{fit(rule.group, 14)} " if width >= _WIDE else ""
     return (
         Span(f"{' ' * GUTTER}{fit(state.text, 11)} {fit(rule.severity or '-', 9)} ", state.style),
         Span(f"{fit(rule.name, 26)} "),
-        Span(f"{fit(rule.group, 14)} {fit(patience, 7)} {fit(evaluated_words(rule, now), 7)} ", "dim"),
+        Span(f"{group}{fit(patience, 7)} {fit(evaluated_words(rule, now), 7)} ", "dim"),
         Span(visible(rule.error) if broken else visible(" ".join(rule.query.split())), "plain" if broken else "dim"),
     )
 
@@ -193,10 +195,10 @@ def group_head(width: int) -> Line:
 
 
 def group_words(group: AlertGroup) -> str:
-    """By what a group is one, and the names of its alerts."""
-    labels = ", ".join(f"{name}={text}" for name, text in sorted(group.labels.items())) or "everything"
+    """By what a group is one, and the names of its alerts, once."""
     names = ", ".join(dict.fromkeys(alert.name for alert in group.alerts))
-    return f"{labels}: {names}"
+    labels = ", ".join(f"{name}={text}" for name, text in sorted(group.labels.items()) if name != "alertname")
+    return f"{names}, {labels}" if labels else names
 
 
 def group_row(group: AlertGroup, places: Places, glyphs: Glyphs) -> Line:

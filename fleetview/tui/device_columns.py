@@ -151,13 +151,13 @@ class DeviceColumns:
         if not names:
             return ""
         if not self._app.metrics.available:
-            return "history of heartbeats kept in memory (no Prometheus)"
+            return "histories from heartbeats kept in memory (no Prometheus)"
         founds = [read.found for name in names if (read := self._read.get(name)) is not None and read.found is not None]
         problem = next((found.problem for found in founds if found.problem is not None), None)
         times = [found.answered_mono_s for found in founds if found.answered_mono_s is not None]
         if not times:
-            return f"history of heartbeats: {problem}" if problem else "asking Prometheus"
-        words = f"Prometheus, {rough_age(now.mono_s - min(times))}"
+            return f"histories from heartbeats: {problem}" if problem else "asking Prometheus for columns"
+        words = f"columns from Prometheus, {rough_age(now.mono_s - min(times))}"
         badges = dict.fromkeys(text for found in founds if found.answer is not None for text in found.answer.badge)
         return "; ".join(filter(None, (words, problem, *badges)))
 

@@ -163,4 +163,4 @@ async def test_columns_of_the_fleet_table(url: str, tmp_path: Path) -> None:
         row = stage.rows[stage.row_of("gw-1")]
         assert row.split("gw-1")[1].split()[0] == "97%"
         assert stage.rows[stage.row_of("gw-5")].split("gw-5")[1].split()[0] == "-"
-        assert "Prometheus, now" in stage.text
+        assert "columns from Prometheus, now" in stage.text

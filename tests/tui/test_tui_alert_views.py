@@ -58,8 +58,8 @@ async def test_groups_are_asked_for_while_they_are_looked_at() -> None:
         feed.book = book(HOT, FULL, groups=(AlertGroup("pager", {"site": "plant-1"}, (HOT, FULL)),))
         await stage.press("r")
         await stage.tick(1)
-        await stage.see("site=plant-1: TooHot, DiskFills on 2 devices")
-        row = stage.rows[stage.row_of("site=plant-1")]
+        await stage.see("TooHot, DiskFills, site=plant-1 on 2 devices")
+        row = stage.rows[stage.row_of("pager")]
         assert row.split()[1:4] == ["pager", "1", "1"]
         await stage.press("enter")
         await stage.see("told together to pager")
@@ -136,7 +136,7 @@ async def test_groups_inhibitions_and_the_course_on_real_servers(tmp_path: Path)
             await stage.press("a")
             await until("inhibited by SiteDown", "r")
             await stage.press("g")
-            await until("alertname=TooHot: TooHot on 2 devices", "r")
+            await until("TooHot on 2 devices", "r")
             await stage.press("R")
             await until("broken")
             assert "now" in stage.rows[stage.row_of("firing")] or "0s" in stage.rows[stage.row_of("firing")]

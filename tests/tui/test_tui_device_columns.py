@@ -58,7 +58,7 @@ async def test_the_last_hour_of_each_device_from_one_query(tmp_path: Path) -> No
     async with dashboard(told, size=(100, 30), monitoring=monitoring(source), remembered=remembered) as stage:
         await see(stage, "█" * CELLS + "     97%")
         assert "CPU 1H" in stage.text
-        assert "Prometheus, now" in stage.text
+        assert "columns from Prometheus, now" in stage.text
         assert "▁▂▂▃▃▄▅     50%" in row(stage, "gw-002")
         assert "·" * CELLS + "       -" in row(stage, "gw-003"), "no data is no data"
         asked = [query for query, *_ in source.asked]
@@ -90,7 +90,7 @@ async def test_without_prometheus_the_histories_are_those_of_the_heartbeats(tmp_
     told.heartbeat(next(iter(told.fleet.devices)), resources={"cpu": 0.5}, link={"rtt_ms": 20})
     remembered = chosen(tmp_path, "CPU history", "round trip history")
     async with dashboard(told, remembered=remembered) as stage:
-        assert "history of heartbeats kept in memory (no Prometheus)" in stage.text
+        assert "histories from heartbeats kept in memory (no Prometheus)" in stage.text
         assert "50%" in row(stage, "gw-001")
         assert "20 ms" in row(stage, "gw-001")
 
@@ -101,7 +101,7 @@ async def test_a_prometheus_that_is_down_is_named_and_the_heartbeats_are_shown(t
     source = FakeSource(problem="Prometheus at http://x cannot be reached")
     asks, remembered = monitoring(source), chosen(tmp_path, "CPU history")
     async with dashboard(told, size=(120, 30), monitoring=asks, remembered=remembered) as stage:
-        await see(stage, "history of heartbeats: Prometheus at http://x cannot be reached")
+        await see(stage, "histories from heartbeats: Prometheus at http://x cannot be reached")
         assert "50%" in row(stage, "gw-001")
 
 
@@ -137,7 +137,7 @@ async def test_every_width(tmp_path: Path, glyphs: Any) -> None:
         async with dashboard(
             told, size=(width, 20), monitoring=monitoring(source), remembered=remembered, glyphs=glyphs
         ) as stage:
-            await see(stage, "Prometheus, now")
+            await see(stage, "from Prometheus, now")
             assert glyphs is UNICODE or stage.text.isascii()
 
 

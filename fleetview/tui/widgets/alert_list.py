@@ -98,7 +98,7 @@ class AlertList(LineList):
         if isinstance(row, Silence):
             return silence_row(row, self._book, self._now(), self._glyphs)
         if isinstance(row, Rule):
-            return rule_row(row, self._now(), self._glyphs)
+            return rule_row(row, self._now(), width, self._glyphs)
         if isinstance(row, AlertGroup):
             return group_row(row, self._book.places, self._glyphs)
         selected = _key(row) in self.selection
