@@ -23,6 +23,8 @@ GUTTER = 2
 HOT = 0.9
 """A fraction of CPU, memory or disk from which on the figure stands out."""
 _WHY_AT_LEAST = 26
+_WHY_WORTH = 4
+"""Of a row that is full of other columns, fewer cells are not worth a title."""
 _WHY_BEFORE_NAMES = 20
 """Less of a reason tells nothing; but names that are cut are often all the same, so they keep what they can."""
 _NAME_WIDTHS = (8, 24)
@@ -151,7 +153,7 @@ def layout(
         for name in reversed(wanted):  # what does not fit is not shown, the rightmost first
             if left < 0 and name in widths and name not in ALWAYS:
                 left += widths.pop(name) + 1
-    if with_why:
+    if with_why and (left >= _WHY_WORTH or chosen is None):
         widths["why"] = max(0, left)
     ordered = sorted(widths, key=lambda name: order.get(name, order["why"] - 0.5))
     return Columns(tuple((name, widths[name]) for name in ordered), with_tenant, width, more)

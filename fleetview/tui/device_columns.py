@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SETTLED_S = 0.3
 """How long the rows must stand before those in sight are asked for: who scrolls past asks nothing."""
+_READ_AT_ONCE = 1_000
+"""Series: a millisecond. More are read in a thread, and drawn with the next second."""
 _VALUE_WIDTH = 7
 _CURRENT = 2
 """Cells whose value is still said: what is older is not current."""
@@ -55,6 +57,10 @@ class _Read:
     drawn: dict[Key, Line] = field(default_factory=dict)
     found: Found | None = None
     reading: asyncio.Task[None] | None = None
+
+    def take(self, answer: Answer, span: TimeSpan | None, series: dict[Key, Series]) -> None:
+        """There is a newer answer."""
+        self.answer, self.span, self.series, self.drawn = answer, span, series, {}
 
 
 class DeviceColumns:
@@ -108,8 +114,11 @@ class DeviceColumns:
             found = metrics.values(query, ask=ask)
         read = self._read.setdefault(column.name, _Read())
         read.found = found
-        if found.answer is not None and found.answer is not read.answer and read.reading is None:
-            # In a thread, for twenty thousand series take 30 ms.
+        if found.answer is None or found.answer is read.answer or read.reading is not None:
+            return
+        if len(found.answer.series) <= _READ_AT_ONCE:
+            read.take(found.answer, found.span, by_key(found.answer, labels))
+        else:
             read.reading = asyncio.create_task(self._take(read, found.answer, found.span), name="columns")
 
     async def _take(self, read: _Read, answer: Answer, span: TimeSpan | None) -> None:
@@ -117,7 +126,7 @@ class DeviceColumns:
             series = await asyncio.to_thread(by_key, answer, self._app.metrics.monitoring.labels)
         finally:
             read.reading = None
-        read.answer, read.span, read.series, read.drawn = answer, span, series, {}
+        read.take(answer, span, series)
 
     # -- what is drawn
 
