@@ -41,7 +41,7 @@ SETTLED_S = 0.3
 """How long the rows must stand before those in sight are asked for: who scrolls past asks nothing."""
 _READ_AT_ONCE = 1_000
 """Series: a millisecond. More are read in a thread, and drawn with the next second."""
-_VALUE_WIDTH = 7
+_VALUE_WIDTH, _MARK_WIDTH = 9, 2
 _CURRENT = 2
 """Cells whose value is still said: what is older is not current."""
 _JUDGED: dict[str, StyleName] = {"degraded": "degraded", "critical": "critical"}
@@ -128,6 +128,24 @@ class DeviceColumns:
             read.reading = None
         read.take(answer, span, series)
 
+    def sorter(self, name: str) -> Callable[[Device], float | None] | None:
+        """The newest value of a column by device; None for a column that is not known."""
+        if name not in self.known:
+            return None
+        labels = self._app.metrics.monitoring.labels
+
+        def value(device: Device) -> float | None:
+            read = self._read.get(name)
+            series = None if read is None else read.series.get(key_of(labels, device.address))
+            return None if series is None or math.isnan(series.last) else series.last
+
+        return value
+
+    @property
+    def sortable(self) -> bool:
+        """Whether all devices are asked for, so that there is something to sort by."""
+        return self._app.metrics.available and len(self._app.fleet.devices) <= MOST_AT_ONCE
+
     # -- what is drawn
 
     def cell(self, name: str, device: Device, now: Now, glyphs: Glyphs) -> Line:
@@ -144,14 +162,14 @@ class DeviceColumns:
     def _drawn(self, column: DeviceColumn, read: _Read, key: Key, glyphs: Glyphs) -> Line:
         series = read.series.get(key)
         if not column.history or read.span is None:
-            return _value(column, None if series is None else series.last)
+            return _value(column, None if series is None else series.last, glyphs)
         return _history(column, [None] * CELLS if series is None else cells_of(series, read.span), glyphs)
 
     def _kept(self, column: DeviceColumn, device: Device, now: Now, glyphs: Glyphs) -> Line:
         """From the heartbeats."""
         hour = None if column.figure is None or not column.history else self._app.fleet.samples.hour(device)
         if hour is None or column.figure is None:
-            return _history(column, [None] * CELLS, glyphs) if column.history else _value(column, None)
+            return _history(column, [None] * CELLS, glyphs) if column.history else _value(column, None, glyphs)
         found = [None if each is None else each * column.factor for each in hour.last(column.figure, now.unix_s, CELLS)]
         return _history(column, found, glyphs)
 
@@ -172,16 +190,28 @@ class DeviceColumns:
 
 
 def _spec(column: DeviceColumn) -> Column:
-    width = CELLS + 1 + _VALUE_WIDTH if column.history else max(_VALUE_WIDTH, len(column.title))
+    value = _value_width(column)
+    width = CELLS + 1 + value if column.history else max(value, len(column.title))
     hint = "the last hour" if column.history else "from Prometheus"
-    return Column(column.title, width, hint, "", right=not column.history)
+    return Column(column.title, width, hint, column.name, right=not column.history)
 
 
-def _value(column: DeviceColumn, value: float | None) -> Line:
-    width = _spec(column).width
+def _value_width(column: DeviceColumn) -> int:
+    return _VALUE_WIDTH + _MARK_WIDTH * bool(column.thresholds)
+
+
+def _value(column: DeviceColumn, value: float | None, glyphs: Glyphs) -> Line:
+    return (_said(column, value, _spec(column).width, glyphs),)
+
+
+def _said(column: DeviceColumn, value: float | None, width: int, glyphs: Glyphs) -> Span:
+    """A value with its unit; a mark before one that is beyond a threshold, for colour alone must not tell that."""
     judged = None if value is None else column.judge(value)
-    style: StyleName = "dim" if judged is None else _JUDGED[judged]
-    return (Span(fit(in_words(value, column.unit), width, right=True), style),)
+    words = in_words(value, column.unit)
+    if judged is None:
+        return Span(fit(words, width, right=True), "dim")
+    mark = glyphs.bad if judged == "critical" else glyphs.warning
+    return Span(fit(f"{mark} {words}", width, right=True), _JUDGED[judged])
 
 
 def _history(column: DeviceColumn, values: Sequence[float | None], glyphs: Glyphs) -> Line:
@@ -195,9 +225,5 @@ def _history(column: DeviceColumn, values: Sequence[float | None], glyphs: Glyph
         for value in values
     )
     last = next((value for value in reversed(values[-_CURRENT:]) if value is not None), None)
-    judged = None if last is None else column.judge(last)
-    style: StyleName = "dim" if judged is None else _JUDGED[judged]
-    return (
-        Span(cells, "accent" if known else "rule"),
-        Span(" " + fit(in_words(last, column.unit), _VALUE_WIDTH, right=True), style),
-    )
+    style: StyleName = "accent" if known else "rule"
+    return Span(cells, style), Span(" "), _said(column, last, _value_width(column), glyphs)

@@ -158,7 +158,7 @@ async def test_columns_of_the_fleet_table(url: str, tmp_path: Path) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         stage = Stage(told, app, feed, pilot)
         async with asyncio.timeout(20):
-            while "█     97%" not in stage.text:
+            while "█       97%" not in stage.text:
                 await pilot.pause(0.05)
         row = stage.rows[stage.row_of("gw-1")]
         assert row.split("gw-1")[1].split()[0] == "97%"

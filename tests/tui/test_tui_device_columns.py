@@ -56,11 +56,11 @@ async def test_the_last_hour_of_each_device_from_one_query(tmp_path: Path) -> No
     told = fleet()
     remembered = chosen(tmp_path, "CPU history", "seen")
     async with dashboard(told, size=(100, 30), monitoring=monitoring(source), remembered=remembered) as stage:
-        await see(stage, "█" * CELLS + "     97%")
+        await see(stage, "█" * CELLS + "       97%")
         assert "CPU 1H" in stage.text
         assert "columns from Prometheus, now" in stage.text
-        assert "▁▂▂▃▃▄▅     50%" in row(stage, "gw-002")
-        assert "·" * CELLS + "       -" in row(stage, "gw-003"), "no data is no data"
+        assert "▁▂▂▃▃▄▅       50%" in row(stage, "gw-002")
+        assert "·" * CELLS + "         -" in row(stage, "gw-003"), "no data is no data"
         asked = [query for query, *_ in source.asked]
         assert asked == ["max by (tenant, site, device) (max_over_time(fleet_device_cpu_ratio{}[300s]))"]
         _, start, end, step = source.asked[0]
@@ -77,7 +77,7 @@ async def test_a_column_of_ones_own(tmp_path: Path) -> None:
     told = fleet()
     asks = monitoring(source, columns=(HEAT,))
     async with dashboard(told, monitoring=asks, remembered=chosen(tmp_path, "heat")) as stage:
-        await see(stage, "71 C")
+        await see(stage, "▲ 71 C")
         assert row(stage, "gw-002").endswith("20 C")
         assert row(stage, "gw-003").endswith("      -")
         assert source.asked[0][0] == "max by (tenant, site, device) (heat{})"
@@ -154,3 +154,28 @@ def test_labels_by_template() -> None:
     column = DeviceColumn("x", "X", "max by ($by) (rate(x{$selector}[$window]))")
     found = column.asked(DeviceLabels({"instance": "{device}:9100"}), "300s", 'instance=~"a"')
     assert found == 'max by (instance) (rate(x{instance=~"a"}[300s]))'
+
+
+async def test_the_table_is_sorted_by_a_column(tmp_path: Path) -> None:
+    source = FakeSource({labels(f"gw-{number:03d}"): lambda _, number=number: 20.0 + number % 3 for number in range(1, 5)})  # type: ignore[misc]
+    told = fleet(5)
+    asks = monitoring(source, columns=(HEAT,))
+    async with dashboard(told, monitoring=asks, remembered=chosen(tmp_path, "heat")) as stage:
+        await see(stage, "22 C")
+        names = [f"gw-{number:03d}" for number in range(1, 6)]
+        assert stage.order(*names) == names
+        table = stage.app.screen.query_one(FleetTable)
+        table.post_message(FleetTable.HeaderClicked("heat"))
+        await see(stage, "sorted by heat, the largest first")
+        assert stage.order(*names) == ["gw-002", "gw-001", "gw-004", "gw-003", "gw-005"], "what has no value stands behind"
+        await stage.press("s")
+        await stage.see("from Prometheus")
+
+
+async def test_a_large_fleet_is_not_sorted_by_what_is_asked_for_the_rows_in_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_columns_module, "MOST_AT_ONCE", 3)
+    async with dashboard(fleet(), monitoring=monitoring(FakeSource()), remembered=chosen(tmp_path, "CPU history")) as stage:
+        stage.app.screen.query_one(FleetTable).post_message(FleetTable.HeaderClicked("CPU history"))
+        await see(stage, "not sorted by it")

@@ -172,10 +172,10 @@ class FleetScreen(View):
 
     def on_fleet_table_header_clicked(self, event: FleetTable.HeaderClicked) -> None:
         sort = column(event.column, self._more.specs).sort
-        if sort:
+        if event.column not in self._more.specs or self._more.sortable:
             self._sort_by(sort)
         else:
-            self.notify("what Prometheus tells is not sorted by: it is asked for the rows in sight")
+            self.notify("not sorted by it: Prometheus is asked for the rows in sight only, or there is none")
 
     def on_overview_bar_taken(self, event: OverviewBar.Taken) -> None:
         self.filter_by(event.filter)
@@ -232,7 +232,7 @@ class FleetScreen(View):
         wish = self.table.arrangement.wish
         again = name == wish.sort
         # Of a figure the largest is looked for, of a name the first.
-        largest = name in {"cpu", "memory", "disk", "temp", "seen"}
+        largest = name in {"cpu", "memory", "disk", "temp", "seen", "alerts"} or name in self._more.specs
         self._ask(sort=name, descending=not wish.descending if again else largest)
 
     def action_sort(self) -> None:
@@ -243,6 +243,8 @@ class FleetScreen(View):
             for spec in COLUMNS.values()
             if spec.sort != SEVERITY
         ]
+        if self._more.sortable:
+            choices += [Choice(name, spec.title.lower(), spec.hint, name == now) for name, spec in self._more.specs.items()]
         choices += [Choice(name, name, "a label", name == now) for name in self._labels()]
         self._choose("sort by", choices, lambda found: self._sort_by(found[0]))
 

@@ -16,6 +16,7 @@ from fleetview.core.arrangement import Arrangement, Group, Row
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.roster import Changes, NameSizes
+from fleetview.core.sorting import nothing_more
 from fleetview.tui.columns import Columns, Now, layout
 from fleetview.tui.fleet_rows import device_row, group_row, outage_row
 from fleetview.tui.glyphs import Glyphs
@@ -77,7 +78,7 @@ class FleetTable(LineList):
         self._now = now
         self._badge_of = badge_of
         self._more = more
-        self._arrangement = Arrangement(fleet, now)
+        self._arrangement = Arrangement(fleet, now, nothing_more if more is None else more.sorter)
         self._chosen_columns: Sequence[str] | None = None
         self._columns: Columns | None = None
         self._head: tuple[object, Line] = (None, EMPTY)
@@ -131,7 +132,9 @@ class FleetTable(LineList):
     def show(self, changes: Changes, now: Now) -> None:
         """Take in what changed."""
         if self._more is not None:
-            self._more.look(self.more_columns, self.in_sight, now)
+            by = self._arrangement.wish.sort
+            wanted = [*self.more_columns, by] if by in self._more.specs else self.more_columns
+            self._more.look(wanted, self.in_sight, now)
         table = self._arrangement
         table.note(changes)
         self.selection -= changes.removed
