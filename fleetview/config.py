@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-from fleetview import configfile, paths
+from fleetview import configfile, paths, settings
 from fleetview.access import Access, access
 from fleetview.configfile import AccessTable, AlertLabelsTable, ConfigError, ContextTable, nearest
 from fleetview.core.alerts import Places
+from fleetview.core.devicecolumns import DeviceColumn, column_problems
 from fleetview.core.panels import DeviceLabels, LabelsError, Panel
+from fleetview.settings import EVERYTHING, Link, Scope, Written, masked
 from fleetview_agent.endpoint import BrokerUrl, TlsFiles
-from fleetview_agent.wire.errors import WireError
-from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Topics
+from fleetview_agent.wire.topics import DEFAULT_ROOT
 
-__all__ = ["ConfigError", "Context", "Display", "Flags", "Link", "Scope", "masked", "resolve", "resolve_display"]
+__all__ = [
+    "EVERYTHING",
+    "ConfigError",
+    "Context",
+    "Display",
+    "Flags",
+    "Link",
+    "Scope",
+    "masked",
+    "resolve",
+    "resolve_display",
+]
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
 DEFAULT_SCRAPE_INTERVAL_S = 15.0
-LEAST_LOG_BYTES, MOST_LOG_BYTES = 10**6, 10**12
-_PASSWORD = re.compile(r"(//[^:/@\s]*):[^\s]*@")
-_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 T = TypeVar("T")
-Link = Literal["slow", "fast"]
-"""How much may go to the terminal."""
-_LINKS: tuple[Link, ...] = ("slow", "fast")
-
-
-class Scope(NamedTuple):
-    """What is asked for and shown: everything, one tenant, or one site of it."""
-
-    tenant: str | None = None
-    site: str | None = None
-
-    def __str__(self) -> str:
-        return "/".join(part for part in self if part is not None) or "everything"
-
-
-EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +106,8 @@ class Context:
     """Which labels of a series say whose it is."""
     panels: tuple[Panel, ...] = ()
     """What the metrics screen shows; empty for its default."""
+    columns: tuple[DeviceColumn, ...] = ()
+    """Of the fleet table, from Prometheus."""
     scope: Scope = EVERYTHING
     read_only: bool = False
     root: str = DEFAULT_ROOT
@@ -130,20 +123,6 @@ class Context:
     def title(self) -> str:
         """How the fleet is called on the screen: the context's name, or the broker's host."""
         return self.name or self.broker.host
-
-
-class _Value(NamedTuple):
-    """A setting as somebody wrote it."""
-
-    raw: str | bool
-    origin: str
-    folder: Path
-    """What a relative path is relative to."""
-
-
-def masked(text: str) -> str:
-    """A text without the passwords of URLs in it."""
-    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def resolve(flags: Flags | None = None, *, environ: Mapping[str, str] = os.environ, file: Path | None = None) -> Context:
@@ -204,27 +183,28 @@ class _Resolution:
         self._problems: list[str] = []
 
     def context(self) -> Context:
-        broker = self._setting("broker", _broker, BrokerUrl.parse(DEFAULT_BROKER))
-        files = {name: self._setting(name, _path, None) for name in ("cafile", "cert", "key")}
+        broker = self._setting("broker", settings.as_broker, BrokerUrl.parse(DEFAULT_BROKER))
+        files = {name: self._setting(name, settings.as_path, None) for name in ("cafile", "cert", "key")}
         context = Context(
             name=self._name,
             broker=broker,
             tls=TlsFiles(**files) if broker.encrypted else None,
             unused_files=() if broker.encrypted else tuple(name for name, path in files.items() if path is not None),
-            prometheus=(prometheus := self._setting("prometheus", _web_url, None)),
-            alertmanager=(alertmanager := self._setting("alertmanager", _web_url, None)),
+            prometheus=(prometheus := self._setting("prometheus", settings.as_web_url, None)),
+            alertmanager=(alertmanager := self._setting("alertmanager", settings.as_web_url, None)),
             prometheus_access=self._access("prometheus", prometheus, self._table.prometheus_access),
             alertmanager_access=self._access("alertmanager", alertmanager, self._table.alertmanager_access),
             scrape_interval_s=self._scrape_interval(),
             places=_places(self._table.alert_labels),
             device_labels=self._device_labels(),
             panels=tuple(table.panel() for table in self._table.panels or self._content.panels or ()),
-            history=self._setting("history", _database_url, None),
-            scope=self._setting("scope", _scope, EVERYTHING),
-            read_only=self._setting("read_only", _boolean, default=False),
-            root=self._setting("root", _root, DEFAULT_ROOT),
+            columns=self._columns(),
+            history=self._setting("history", settings.as_database_url, None),
+            scope=self._setting("scope", settings.as_scope, EVERYTHING),
+            read_only=self._setting("read_only", settings.as_boolean, default=False),
+            root=self._setting("root", settings.as_root, DEFAULT_ROOT),
             display=self._display(),
-            log_bytes=self._setting("log_bytes", _size, None),
+            log_bytes=self._setting("log_bytes", settings.as_size, None),
             origins=self._origins,
         )
         if self._problems:
@@ -240,10 +220,10 @@ class _Resolution:
     def _display(self) -> Display:
         over_ssh = bool(self._environ.get("SSH_CONNECTION"))
         found = Display(
-            theme=self._setting("theme", _text, None),
-            ascii=self._setting("ascii", _boolean, default=False),
-            link=self._setting("link", _link, "slow" if over_ssh else "fast"),
-            no_mouse=self._setting("no_mouse", _boolean, default=False),
+            theme=self._setting("theme", settings.as_text, None),
+            ascii=self._setting("ascii", settings.as_boolean, default=False),
+            link=self._setting("link", settings.as_link, "slow" if over_ssh else "fast"),
+            no_mouse=self._setting("no_mouse", settings.as_boolean, default=False),
             keys=self._content.keys,
             aliases=self._content.aliases,
             file=self._path,
@@ -296,7 +276,14 @@ class _Resolution:
             self._problems.append(f"{where}: {err}")
         return labels
 
-    def _setting(self, name: str, parse: Callable[[_Value], T], default: T) -> T:
+    def _columns(self) -> tuple[DeviceColumn, ...]:
+        own = self._table.columns is not None
+        where = f"{self._path}: contexts.{self._name}.columns" if own else f"{self._path}: columns"
+        columns = tuple(table.column() for table in self._table.columns or self._content.columns or ())
+        self._problems += [f"{where}: {problem}" for problem in column_problems(columns)]
+        return columns
+
+    def _setting(self, name: str, parse: Callable[[Written], T], default: T) -> T:
         value = self._written(name)
         self._origins[name] = value.origin if value else "default"
         if value is None:
@@ -307,97 +294,20 @@ class _Resolution:
             self._problems.append(f"{value.origin}: {err}")
             return default
 
-    def _written(self, name: str) -> _Value | None:
+    def _written(self, name: str) -> Written | None:
         flag: Any = getattr(self._flags, name)
         if flag is not None:
-            return _Value(flag, f"--{name.replace('_', '-')}", Path())
+            return Written(flag, f"--{name.replace('_', '-')}", Path())
         variable = f"FLEETVIEW_{name.upper()}"
         if self._environ.get(variable):
-            return _Value(self._environ[variable], variable, Path())
+            return Written(self._environ[variable], variable, Path())
         entry: Any = getattr(self._table, name)
         if entry is not None:
-            return _Value(entry, f"{self._path}: contexts.{self._name}.{name}", self._path.parent)
+            return Written(entry, f"{self._path}: contexts.{self._name}.{name}", self._path.parent)
         for_all: Any = getattr(self._content, name, None)
-        return None if for_all is None else _Value(for_all, f"{self._path}: {name}", self._path.parent)
-
-
-def _text(value: _Value) -> str:
-    return str(value.raw)
-
-
-def _link(value: _Value) -> Link:
-    word = str(value.raw).lower()
-    for known in _LINKS:
-        if word == known:
-            return known
-    msg = f"slow or fast expected, not {value.raw!r}"
-    raise ValueError(msg)
-
-
-def _boolean(value: _Value) -> bool:
-    if isinstance(value.raw, bool):
-        return value.raw
-    if value.raw.lower() not in _TRUE | _FALSE:
-        msg = f"true or false expected, not {value.raw!r}"
-        raise ValueError(msg)
-    return value.raw.lower() in _TRUE
-
-
-def _size(value: _Value) -> int | None:
-    from fleetview.core.query.values import size_bytes  # noqa: PLC0415 (most never say a size)
-
-    text = str(value.raw)
-    found = size_bytes(text)
-    if found is None or not LEAST_LOG_BYTES <= found <= MOST_LOG_BYTES:
-        msg = f"{text!r} is not a size between 1MB and 1TB, such as 256MB"
-        raise ValueError(msg)
-    return int(found)
-
-
-def _path(value: _Value) -> Path | None:
-    return value.folder / Path(str(value.raw)).expanduser()
-
-
-def _broker(value: _Value) -> BrokerUrl:
-    return BrokerUrl.parse(str(value.raw))
-
-
-def _web_url(value: _Value) -> str | None:
-    text = str(value.raw)
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good:
-        msg = f"{masked(text)!r} is not a URL of the form http://host[:port][/prefix] or https://..."
-        raise ValueError(msg)
-    return text.rstrip("/")
-
-
-def _database_url(value: _Value) -> str | None:
-    text = str(value.raw)
-    if re.match(r"[a-z][a-z0-9+]*://", text) is None:
-        msg = f"{masked(text)!r} is not a database URL such as sqlite:///history.db or postgresql://user@host/name"
-        raise ValueError(msg)
-    return text
-
-
-def _scope(value: _Value) -> Scope:
-    text = str(value.raw)
-    tenant, slash, site = text.partition("/")
-    try:
-        Address.of(tenant, site if slash else "any", "any")
-    except WireError as err:
-        msg = f"{text!r} is not a scope of the form TENANT or TENANT/SITE: {err}"
-        raise ValueError(msg) from None
-    return Scope(tenant, site if slash else None)
+        return None if for_all is None else Written(for_all, f"{self._path}: {name}", self._path.parent)
 
 
 def _places(table: AlertLabelsTable | None) -> Places:
     said = {} if table is None else table.model_dump(exclude_none=True)
     return Places(**said)
-
-
-def _root(value: _Value) -> str:
-    return Topics(str(value.raw).strip("/")).root

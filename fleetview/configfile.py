@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fleetview.core.charts import UNITS, Unit
+from fleetview.core.devicecolumns import DeviceColumn
 from fleetview.core.panels import Panel
 
 if TYPE_CHECKING:
@@ -47,7 +48,16 @@ class _Display(_Table):
     """Leave the mouse to the terminal, which can then select and copy."""
 
 
-class AccessTable(_Table):
+class _TlsFiles(_Table):
+    cafile: str | None = None
+    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
+    cert: str | None = None
+    """Our client certificate, PEM."""
+    key: str | None = None
+    """The key of our client certificate, PEM; when it is not in the same file."""
+
+
+class AccessTable(_TlsFiles):
     """How to be let in by a web server. Each text may also stand in the environment, as FLEETVIEW_PROMETHEUS_TOKEN."""
 
     user: str | None = None
@@ -64,12 +74,6 @@ class AccessTable(_Table):
     """A program, with its arguments, that prints it."""
     headers: dict[str, str] | None = None
     """Sent with each request, such as X-Scope-OrgID."""
-    cafile: str | None = None
-    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
-    cert: str | None = None
-    """Our client certificate, PEM."""
-    key: str | None = None
-    """The key of our client certificate, PEM; when it is not in the same file."""
 
 
 class AlertLabelsTable(_Table):
@@ -92,6 +96,10 @@ class ThresholdsTable(_Table):
     """From here on it is critical."""
 
 
+def _bounds(table: ThresholdsTable | None) -> dict[str, float]:
+    return {} if table is None else table.model_dump(exclude_none=True)
+
+
 class PanelTable(_Table):
     """A picture on the metrics screen."""
 
@@ -100,7 +108,7 @@ class PanelTable(_Table):
     query: str
     """PromQL; $window in it becomes the time that a point looks back."""
     unit: Unit = "count"
-    """percent (of ratios 0..1), seconds, celsius, bytes, per_second or count."""
+    """percent (of ratios 0..1), seconds, celsius, bytes, bytes_per_second, per_second or count."""
     thresholds: ThresholdsTable | None = None
     """From where on a value is degraded or critical."""
     legend: str = ""
@@ -110,21 +118,37 @@ class PanelTable(_Table):
 
     def panel(self) -> Panel:
         """What it says."""
-        thresholds = {} if self.thresholds is None else self.thresholds.model_dump(exclude_none=True)
-        return Panel(self.title, self.query, self.unit, thresholds, self.legend, self.list)
+        return Panel(self.title, self.query, self.unit, _bounds(self.thresholds), self.legend, self.list)
 
 
-class ContextTable(_Display):
+class ColumnTable(_Table):
+    """A column of the fleet table that Prometheus fills."""
+
+    name: str
+    """By which it is remembered and chosen."""
+    query: str
+    """PromQL with one series for each device; $window in it is the time that a point looks back, $by the labels of a
+    device, and $selector what means the devices in sight: without it, more than 5,000 devices are asked for at once."""
+    title: str | None = None
+    """What stands above it. Default: its name in capitals."""
+    unit: Unit = "count"
+    """percent (of ratios 0..1), seconds, celsius, bytes, bytes_per_second, per_second or count."""
+    history: bool = False
+    """The last hour as a line of blocks, before the value now."""
+    thresholds: ThresholdsTable | None = None
+    """From where on a value is degraded or critical."""
+
+    def column(self) -> DeviceColumn:
+        """What it says."""
+        title = self.name.upper() if self.title is None else self.title
+        return DeviceColumn(self.name, title, self.query, self.unit, self.history, _bounds(self.thresholds))
+
+
+class ContextTable(_Display, _TlsFiles):
     """One fleet: where its servers are, and how to be let in."""
 
     broker: str | None = None
     """mqtt://[user[:password]@]host[:port], or mqtts:// for TLS."""
-    cafile: str | None = None
-    """Certificate authorities to trust, PEM. Relative paths are relative to this file."""
-    cert: str | None = None
-    """Our client certificate, PEM."""
-    key: str | None = None
-    """The key of our client certificate, PEM; when it is not in the same file."""
     prometheus: str | None = None
     """URL of Prometheus or what speaks like it, with its path prefix."""
     alertmanager: str | None = None
@@ -141,6 +165,8 @@ class ContextTable(_Display):
     """Which labels of a series say whose it is, such as instance = "{device}:9100". Default: tenant, site and device."""
     panels: list[PanelTable] | None = None
     """What the metrics screen shows. Default: that of the file, or what `fleetview export` is good for."""
+    columns: list[ColumnTable] | None = None
+    """Columns that the fleet table may have from Prometheus. Default: those of the file."""
     history: str | None = None
     """Database URL of the recorded history, such as sqlite:///history.db."""
     scope: str | None = None
@@ -164,6 +190,8 @@ class ConfigFile(_Display):
     """Other keys: those of a binding, separated by commas, by its name; `fleetview --keys` lists them."""
     panels: list[PanelTable] | None = None
     """What the metrics screen shows for contexts without panels of their own."""
+    columns: list[ColumnTable] | None = None
+    """Columns that the fleet table may have, for contexts without columns of their own."""
     aliases: dict[str, str] = Field(default_factory=dict)
     """Commands of one's own by name, such as crit = "devices health:critical"."""
 
@@ -222,7 +250,9 @@ def _table_at(place: Sequence[str]) -> type[_Table]:
             return AccessTable
         case [_, _, "alert_labels"]:
             return AlertLabelsTable
-        case [*_, "panels", _, "thresholds"]:
+        case [*_, "columns", _]:
+            return ColumnTable
+        case [*_, "panels" | "columns", _, "thresholds"]:
             return ThresholdsTable
         case [*_, "panels", _]:
             return PanelTable
@@ -252,7 +282,7 @@ def _in_words(error: ErrorDetails) -> str:
         "bool_type": "true or false",
         "float_type": "a number",
         "model_type": "a table",
-        "list_type": "a list of tables, such as [[panels]],",
+        "list_type": f"a list of tables, such as [[{place[-1]}]],",
         "literal_error": f"one of {', '.join(UNITS)}",
         "dict_type": _TABLES.get(where, "a table"),
     }.get(error["type"], error["msg"])

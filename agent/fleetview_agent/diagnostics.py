@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from fleetview_agent.commands import Answer
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.durable import write_atomically
 from fleetview_agent.masking import masked_config
+from fleetview_agent.preflight.findings import Finding
 from fleetview_agent.recent import Recent
 from fleetview_agent.spool import Record, Spool
 from fleetview_agent.store import Store
@@ -41,8 +42,8 @@ class Sources:
     """What a bundle is made of, each asked when one is made."""
 
     config: Callable[[], AgentConfig]
-    checks: Callable[[], AsyncIterator[Any]]
-    """The answers of `fleetview-agent check` as dataclasses, as they come in."""
+    checks: Callable[[], AsyncIterator[Finding]]
+    """What `fleetview-agent check` finds, as it comes in."""
     host: Callable[[], HostInfo]
     heartbeat: Callable[[], Heartbeat]
     recent: Recent
@@ -72,7 +73,7 @@ class Diagnostics:
         finally:
             self._busy = False
 
-    def _contents(self, checks: list[dict[str, Any]], command_id: str) -> dict[str, Any]:
+    def _contents(self, checks: list[dict[str, str]], command_id: str) -> dict[str, Any]:
         sources = self._sources
         config, heartbeat = sources.config(), sources.heartbeat()
         return {
@@ -137,29 +138,29 @@ def _as_json(contents: dict[str, Any]) -> bytes:
         return to_json({**contents, "logs": [], "older_logs": f"left out: {str(err)[:200]}"}, fallback=str)
 
 
-async def checked(checks: Callable[[], AsyncIterator[Any]]) -> list[dict[str, Any]]:
-    """The answers of all checks, as far as they come in time."""
-    found: list[dict[str, Any]] = []
+async def checked(checks: Callable[[], AsyncIterator[Finding]]) -> list[dict[str, str]]:
+    """All findings, as far as they come in time."""
+    found: list[dict[str, str]] = []
     try:
         async with asyncio.timeout(CHECKS_S):
             async for answer in checks():
-                found.append(asdict(answer))  # noqa: PERF401  (those that came in time are kept)
+                found.append(answer.as_json())  # noqa: PERF401  (those that came in time are kept)
     except TimeoutError:
-        found.append({"verdict": "error", "what": "check", "words": f"not done within {CHECKS_S:g} s; the rest is unknown"})
+        found.append(Finding("check", "error", f"not done within {CHECKS_S:g} s; the rest is unknown").as_json())
     except Exception as err:  # noqa: BLE001  (a defect of one check must not cost the bundle, which is there to find it)
-        found.append({"verdict": "error", "what": "check", "words": f"broke off: {type(err).__name__}: {err}"})
+        found.append(Finding("check", "error", f"broke off: {type(err).__name__}: {err}").as_json())
     return found
 
 
-async def _in_a_thread(work: Callable[[], Any]) -> list[dict[str, Any]]:
+async def _in_a_thread(work: Callable[[], Any]) -> list[dict[str, str]]:
     """What a coroutine function returns, run on a loop of its own: checks read files and ask servers, and heartbeats go on.
 
     A daemon thread, for one of asyncio's own would have to end before the agent could.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[list[dict[str, Any]]] = loop.create_future()
+    future: asyncio.Future[list[dict[str, str]]] = loop.create_future()
 
-    def tell(result: list[dict[str, Any]]) -> None:
+    def tell(result: list[dict[str, str]]) -> None:
         if not future.done():
             future.set_result(result)
 
@@ -175,4 +176,4 @@ async def _in_a_thread(work: Callable[[], Any]) -> list[dict[str, Any]]:
         async with asyncio.timeout(CHECKS_S + _STUCK_S):
             return await future
     except TimeoutError:
-        return [{"verdict": "error", "what": "check", "words": "hangs, perhaps on a file system that does not answer"}]
+        return [Finding("check", "error", "hangs, perhaps on a file system that does not answer").as_json()]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleetview.cli.asked import as_number, as_text, code_of, one_line, print_json, run
+from fleetview.cli.asked import as_number, as_text, check_alert_servers, code_of, one_line, print_json, run
 from fleetview.cli.text import aligned, fitted, narrate, wants_colour
-from fleetview.config import ConfigError, resolve
+from fleetview.config import resolve
 from fleetview.core.ages import age
 from fleetview.core.alerts import Alert, AlertState, concerns, severity_rank
 
@@ -29,8 +29,7 @@ def alerts(
 ) -> int:
     """Print every alert that fires or is pending, silenced and inhibited ones too."""
     context = resolve(flags)
-    if context.prometheus_access is None and context.alertmanager_access is None:
-        raise ConfigError(["neither Prometheus nor Alertmanager is configured: --prometheus URL or --alertmanager URL"])
+    check_alert_servers(context)
     return run(lambda: _alerts(context, as_json=as_json))
 
 

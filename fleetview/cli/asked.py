@@ -17,6 +17,7 @@ from fleetview.core.text import clean
 if TYPE_CHECKING:
     from fleetview.access import Access
     from fleetview.config import Context
+    from fleetview.core.fleet import Fleet
     from fleetview.feeds.web import AskError
 
 NO = 1
@@ -45,6 +46,30 @@ def alertmanager_of(context: Context) -> Access:
     if context.alertmanager_access is None:
         raise ConfigError(["no Alertmanager is configured: --alertmanager URL, or alertmanager = in the context"])
     return context.alertmanager_access
+
+
+def check_alert_servers(context: Context) -> None:
+    """Raises ConfigError when nobody could tell of alerts."""
+    if context.prometheus_access is None and context.alertmanager_access is None:
+        raise ConfigError(["neither Prometheus nor Alertmanager is configured: --prometheus URL or --alertmanager URL"])
+
+
+async def note_alerts(context: Context, fleet: Fleet) -> int:
+    """Asks once for the alerts, and notes them at their devices. The exit code: 3 when one who is asked did not answer."""
+    from fleetview.core.alertbook import marking  # noqa: PLC0415 (only for those who ask)
+    from fleetview.feeds.alertwatch import AlertWatch  # noqa: PLC0415 (likewise)
+
+    watch = AlertWatch.of(context)
+    try:
+        book = await watch.refresh()
+    finally:
+        watch.close()
+    for _ in marking(fleet, book):
+        pass
+    silent = [server for server in book.servers if not server.answers]
+    for server in silent:
+        narrate(f"not all alerts are known: {server.standing.words}")
+    return UNREACHABLE if silent else 0
 
 
 def as_text(unix_s: float | None) -> str | None:

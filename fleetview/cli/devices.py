@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fleetview.cli.asked import check_alert_servers, note_alerts
 from fleetview.cli.snapshot import LONGEST_S, Settle, listen
 from fleetview.cli.text import aligned, fitted, narrate, painted, wants_colour
 from fleetview.config import resolve
 from fleetview.core.ages import age
 from fleetview.core.device import Connectivity
 from fleetview.core.query import compile_devices
+from fleetview.core.query.fields import ALERT_FIELDS
+from fleetview.core.query.tree import names_in
 from fleetview.core.snapshot import device_snapshot
 from fleetview.core.text import clean
 from fleetview.core.trouble import trouble_of
@@ -42,11 +45,15 @@ def devices(
     """Print every device that the filter means, as it is now."""
     means = compile_devices(" ".join(filter or ()), lambda: (monotonic(), time()))
     context = resolve(flags)
+    asks_for_alerts = bool(ALERT_FIELDS & names_in(means.tree))
+    if asks_for_alerts:
+        check_alert_servers(context)
     feed, complete = asyncio.run(listen(context, settle))
     if not complete:
         narrate(f"the broker was still sending what it has retained after {LONGEST_S:g} s: this may not be all of it")
     mono_s, unix_s = monotonic(), time()
     feed.fleet.advance(mono_s, unix_s)
+    code = asyncio.run(note_alerts(context, feed.fleet)) if asks_for_alerts else 0
     chosen = [device for device in feed.fleet.devices.values() if means(device)]
     if as_json:
         for device in sorted(chosen, key=lambda device: device.address):
@@ -55,7 +62,7 @@ def devices(
         chosen.sort(key=lambda device: (trouble_of(device), device.address))
         _print_table(chosen, mono_s, unix_s)
         narrate(f"{len(chosen)} of {len(feed.fleet.devices)} devices")
-    return 0
+    return code
 
 
 def _print_table(chosen: list[Device], mono_s: float, unix_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -105,24 +105,11 @@ def list_(
 
 def expire(flags: Flags, ids: Ids, *, yes: Yes = False) -> int:
     """End silences now: their alerts are told again."""
-    context = resolve(flags)
-    if refused := _read_only(context):
-        return refused
 
-    async def question() -> int:
-        server = _alertmanager(context)
-        chosen = await _chosen(server, ids)
-        if chosen is None:
-            return NO
-        for one in chosen:
-            narrate(f"ends {one.id}, {one_line(one.author)}: {one_line(one.comment)}; {' '.join(map(_shown, one.matchers))}")
-        if not _agreed(yes):
-            return NO
-        for one in chosen:
-            await server.expire(one.id)
-        return 0
+    def says(one: Silence) -> str:
+        return f"ends {one.id}, {one_line(one.author)}: {one_line(one.comment)}; {' '.join(map(_shown, one.matchers))}"
 
-    return run(question)
+    return _changed(resolve(flags), ids, says, lambda server, one: server.expire(one.id), yes=yes)
 
 
 def extend(
@@ -136,6 +123,28 @@ def extend(
     """Let silences end later, and print their ids."""
     context = resolve(flags)
     seconds, who = _understood(parse_duration, by, "--by"), _author(author)
+
+    def says(one: Silence) -> str:
+        return f"{one.id} ends {age(seconds)} later, at {as_text(one.ends_unix_s + seconds)}; {one_line(one.comment)}"
+
+    return _changed(context, ids, says, lambda server, one: server.extend(one, one.ends_unix_s + seconds, who), yes=yes)
+
+
+app.command("add")(with_connection(add))
+app.command("list")(with_connection(list_))
+app.command("expire")(with_connection(expire))
+app.command("extend")(with_connection(extend))
+
+
+def _changed(
+    context: Context,
+    ids: list[str],
+    says: Callable[[Silence], str],
+    change: Callable[[Alertmanager, Silence], Awaitable[str | None]],
+    *,
+    yes: bool,
+) -> int:
+    """Does it to each of these silences, once it was said and agreed to, and prints the ids that come of it."""
     if refused := _read_only(context):
         return refused
 
@@ -145,20 +154,15 @@ def extend(
         if chosen is None:
             return NO
         for one in chosen:
-            narrate(f"{one.id} ends {age(seconds)} later, at {as_text(one.ends_unix_s + seconds)}; {one_line(one.comment)}")
+            narrate(says(one))
         if not _agreed(yes):
             return NO
         for one in chosen:
-            print(await server.extend(one, one.ends_unix_s + seconds, who))
+            if (new := await change(server, one)) is not None:
+                print(new)
         return 0
 
     return run(question)
-
-
-app.command("add")(with_connection(add))
-app.command("list")(with_connection(list_))
-app.command("expire")(with_connection(expire))
-app.command("extend")(with_connection(extend))
 
 
 def _alertmanager(context: Context) -> Alertmanager:

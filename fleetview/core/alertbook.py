@@ -6,20 +6,25 @@ A source that is silent leaves what it last told; how old that is stands beside 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.core.ages import rough_age
-from fleetview.core.alerts import Alert, AlertState, Place, Places, Rule, Source, concerns, severity_rank
+from fleetview.core.alerts import Alert, AlertGroup, AlertState, Place, Places, Rule, Source, concerns, severity_rank
+from fleetview.core.device import NO_ALERTS, DeviceAlerts
+from fleetview.core.series import re2_escaped
 from fleetview.core.servers import ANSWERS, Standing
 from fleetview.core.silences import Matcher, Silence, SilenceState
 from fleetview_agent.wire.topics import Address
 
+if TYPE_CHECKING:
+    from fleetview.core.fleet import Fleet
+
 LOUD = frozenset({AlertState.FIRING, AlertState.PENDING})
 OLD_S = 150.0
 """What a source told that has not answered for so long is not current any more: two rounds on a slow link, and some."""
-_SPECIAL = frozenset(".+*?()|[]{}^$\\")
+_CHUNK = 1024
 _NAMES_OF_SWITCHES = ("watchdog", "deadman")
 
 
@@ -61,6 +66,15 @@ class Badge(NamedTuple):
             parts.append(f"{self.quiet} {'quiet' if until is None else 'silenced'}{left}")
         return ", ".join(parts) + " (old)" * self.is_old
 
+    def short(self, unix_s: float) -> str:
+        """`2`, `2 and 1 quiet`, `silenced 1h 20m`: for a column of its own."""
+        until = self.silenced_until_unix_s
+        if self.loud or not self.quiet:
+            text = str(self.loud) + f" and {self.quiet} quiet" * bool(self.quiet)
+        else:
+            text = f"{self.quiet} quiet" if until is None else f"silenced {rough_age(until - unix_s)}"
+        return text + "?" * self.is_old
+
 
 @dataclass(frozen=True)
 class AlertBook:
@@ -78,6 +92,8 @@ class AlertBook:
     """The names of the dead man's switches that have fired since the program began."""
     rules: tuple[Rule, ...] = ()
     """Of Prometheus, what cannot be evaluated first."""
+    groups: tuple[AlertGroup, ...] | None = None
+    """As Alertmanager tells of them, the largest first; None when it was not asked."""
 
     def __post_init__(self) -> None:
         found: dict[str, list[tuple[Place, Alert]]] = defaultdict(list)
@@ -88,6 +104,11 @@ class AlertBook:
         # Worked out once: this is asked for several times a second, and there may be ten thousand alerts.
         object.__setattr__(self, "_by_device", dict(found))
         object.__setattr__(self, "_by_told", {alert.told: alert for alert in self.alerts if alert.told})
+        quieted: dict[str, list[Alert]] = defaultdict(list)
+        for alert in self.alerts:
+            for told in alert.inhibited_by:
+                quieted[told].append(alert)
+        object.__setattr__(self, "_quieted", dict(quieted))
         loud = tuple(one for one in self.alerts if one.state is AlertState.FIRING and not is_switch(one))
         object.__setattr__(self, "_loud", loud)
 
@@ -110,6 +131,11 @@ class AlertBook:
         """The alerts that say enough about it."""
         known: Mapping[str, Alert] = self._by_told  # type: ignore[attr-defined]
         return [known[one] for one in alert.inhibited_by if one in known]
+
+    def inhibited_by(self, alert: Alert) -> Sequence[Alert]:
+        """The alerts that it says enough about."""
+        known: Mapping[str, Sequence[Alert]] = self._quieted  # type: ignore[attr-defined]
+        return known.get(alert.told, ()) if alert.told is not None else ()
 
     @property
     def loud(self) -> tuple[Alert, ...]:
@@ -134,6 +160,28 @@ class AlertBook:
             min(ends, default=None),
             self.is_old(mono_s),
         )
+
+
+def device_alerts(alerts: Iterable[Alert]) -> DeviceAlerts:
+    """The alerts of one device, as filters see them."""
+    found = [alert for alert in alerts if not is_switch(alert)]
+    loud = [alert for alert in found if alert.state in LOUD]
+    names = (text for one in found for text in (one.name, one.state.value, f"{one.name}:{one.state.value}"))
+    severities = dict.fromkeys(alert.severity for alert in loud if alert.severity)
+    return DeviceAlerts(len(loud), tuple(dict.fromkeys(names)), tuple(severities))
+
+
+def marking(fleet: Fleet, book: AlertBook) -> Iterator[None]:
+    """Notes at each device what the book says of it, in steps of a millisecond or so: there may be 100,000."""
+    if book.servers and all(server.answered_mono_s is None for server in book.servers):
+        return  # nobody has told anything: that is not the same as no alerts
+    known, devices = book.devices(), list(fleet.devices.values())
+    for start in range(0, len(devices), _CHUNK):
+        for device in devices[start : start + _CHUNK]:
+            alerts = device_alerts(book.of(device.address)) if device.address.device in known else NO_ALERTS
+            if alerts is not device.alerts:
+                fleet.set_alerts(device, alerts)
+        yield
 
 
 def is_switch(alert: Alert) -> bool:
@@ -185,21 +233,30 @@ def matchers_of(alerts: Iterable[Alert], names: Places) -> tuple[Matcher, ...]:
 
     Of several, a label stands for all the values it has among them: that may mean more than was chosen, and is counted.
     """
-    found = list(alerts)
-    if not found:
-        return ()
+    return _matchers([alert.labels for alert in alerts], ("alertname", names.tenant, names.site, names.device))
+
+
+def device_matchers(addresses: Iterable[Address], book: AlertBook, *, whole_sites: bool = False) -> tuple[Matcher, ...]:
+    """What a silence for all alerts of these devices must say, or of all devices of their sites.
+
+    A device is called as its alerts call it now, which may be by its whole address; one without alerts by its parts.
+    """
+    names = book.places
+    known: list[Mapping[str, str]] = []
+    for address in addresses:
+        said = [alert.labels for alert in book.of(address)]
+        known += said or [dict(zip((names.tenant, names.site, names.device), address, strict=True))]
+    return _matchers(known, (names.tenant, names.site) if whole_sites else (names.tenant, names.site, names.device))
+
+
+def _matchers(found: Sequence[Mapping[str, str]], names: Iterable[str]) -> tuple[Matcher, ...]:
     matchers = []
-    for name in ("alertname", names.tenant, names.site, names.device):
-        values = sorted({alert.labels.get(name, "") for alert in found})
-        if values[0] == "":
+    for name in dict.fromkeys(names):
+        values = sorted({labels.get(name, "") for labels in found})
+        if not values or values[0] == "":
             continue
         if len(values) == 1:
             matchers.append(Matcher(name, values[0]))
         else:
-            matchers.append(Matcher(name, "|".join(map(_escaped, values)), is_regex=True))
+            matchers.append(Matcher(name, "|".join(map(re2_escaped, values)), is_regex=True))
     return tuple(matchers)
-
-
-def _escaped(text: str) -> str:
-    """For RE2, which refuses some of what `re.escape` writes."""
-    return "".join(f"\\{char}" if char in _SPECIAL else char for char in text)

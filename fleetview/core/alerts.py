@@ -7,23 +7,14 @@ and who is told. Both tell the same alert with other labels: Prometheus adds its
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from fleetview.core.text import clean
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.topics import Address
-
-MAX_ALERTS = 10_000
-"""Of one source; each is about 2 KB."""
-
-MAX_RULES = 10_000
-_RULE_STATES = ("firing", "pending", "inactive")
 
 Source = Literal["prometheus", "alertmanager"]
 
@@ -49,10 +40,6 @@ _SEVERITIES: tuple[frozenset[str], ...] = (
     frozenset({"none", "debug", "watchdog", "deadman"}),
 )
 _UNKNOWN_RANK = 3
-# The end of a rule's expression: a comparison with a number. What is more involved has no threshold to show.
-_THRESHOLD = re.compile(
-    r"(==|!=|<=|>=|<|>)\s*(?:bool\s+)?([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf)\s*\)?\s*\Z", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +78,12 @@ class Rule:
     error: str
     for_s: float
     """How long its condition must hold."""
+    evaluated_unix_s: float | None = None
+    """When it was last, by the server's clock."""
+    took_s: float | None = None
+    """How long that took."""
+    adds: tuple[str, ...] = ()
+    """The names of labels that it gives to its alerts: their series do not have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +107,8 @@ class Alert:
     receivers: tuple[str, ...] = ()
     url: str | None = None
     """Where its rule can be looked at."""
+    own: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The labels that the series has which it is about; empty when Prometheus does not tell of it."""
     told: str | None = None
     """The fingerprint that Alertmanager gave it."""
     rule: Rule | None = field(default=None, compare=False)
@@ -170,6 +165,16 @@ class Alerts(NamedTuple):
     """All of them, what cannot be evaluated first, then what fires."""
 
 
+class AlertGroup(NamedTuple):
+    """What Alertmanager tells in one message."""
+
+    receiver: str
+    """To whom."""
+    labels: Mapping[str, str]
+    """What they have in common, as its route groups them."""
+    alerts: tuple[Alert, ...]
+
+
 def concerns(place: Place, tenant: str | None, site: str | None) -> bool:
     """Whether an alert may be about a tenant or site. One that does not say where it belongs may be."""
     return (tenant is None or place.tenant in {None, tenant}) and (site is None or place.site in {None, site})
@@ -190,48 +195,6 @@ def fingerprint(labels: Mapping[str, str]) -> str:
         for byte in (*name.encode(errors="replace"), 255, *labels[name].encode(errors="replace"), 255):
             total = (total ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     return f"{total:016x}"
-
-
-def threshold_of(query: str) -> str | None:
-    """`> 0.9` for an expression that ends with it."""
-    found = _THRESHOLD.search(query)
-    return None if found is None else f"{found[1]} {found[2]}"
-
-
-def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
-    """The `data` of Prometheus' `/api/v1/rules`."""
-    alerts: list[Alert] = []
-    problems: list[str] = []
-    rules: list[Rule] = []
-    dropped = malformed = 0
-    for group in _list(_get(data, "groups")):
-        for rule in _list(_get(group, "rules")):
-            if _get(rule, "type") not in {"alerting", None}:
-                continue
-            if _get(rule, "health") == "err":
-                said = clean(str(_get(rule, "lastError") or "no reason"))[:200]
-                problems.append(f"rule {clean(str(_get(rule, 'name')))[:80]} cannot be evaluated: {said}")
-            query = str(_get(rule, "query") or "")
-            threshold = threshold_of(query)
-            about = _rule(group, rule)
-            if len(rules) < MAX_RULES:
-                rules.append(about)
-            for item in _list(_get(rule, "alerts")):
-                if len(alerts) >= MAX_ALERTS:
-                    dropped += 1
-                elif (alert := _of_prometheus(item, query, threshold, about)) is None:
-                    malformed += 1
-                else:
-                    alerts.append(alert)
-    return Alerts(tuple(alerts), dropped, malformed, tuple(problems[:20]), tuple(sorted(rules, key=_rule_order)))
-
-
-def read_alertmanager(items: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
-    """The body of Alertmanager's `/api/v2/alerts`."""
-    found = _list(items)
-    alerts = [_of_alertmanager(item) for item in found[:MAX_ALERTS]]
-    good = tuple(alert for alert in alerts if alert is not None)
-    return Alerts(good, max(0, len(found) - MAX_ALERTS), len(alerts) - len(good))
 
 
 def merge(prometheus: Iterable[Alert], alertmanager: Iterable[Alert]) -> list[Alert]:
@@ -268,6 +231,7 @@ def _joined(ours: Alert, theirs: Alert) -> Alert:
         threshold=ours.threshold,
         query=ours.query,
         rule=ours.rule,
+        own=ours.own,
         url=theirs.url or ours.url,
         sources=(*ours.sources, *theirs.sources),
     )
@@ -276,87 +240,3 @@ def _joined(ours: Alert, theirs: Alert) -> Alert:
 def _order(alert: Alert) -> tuple[int, int, float, str, str]:
     since = math.inf if alert.since_unix_s is None else -alert.since_unix_s
     return severity_rank(alert.severity), _STATE_RANK[alert.state], since, alert.name, str(sorted(alert.labels.items()))
-
-
-def _rule(group: Any, rule: Any) -> Rule:  # noqa: ANN401
-    try:
-        for_s = float(_get(rule, "duration") or 0)
-    except (TypeError, ValueError):
-        for_s = 0.0
-    health, error = str(_get(rule, "health") or "unknown"), str(_get(rule, "lastError") or "")
-    name, query = str(_get(rule, "name") or "?"), str(_get(rule, "query") or "")
-    severity = str(_get(_get(rule, "labels"), "severity") or "").lower()
-    state = str(_get(rule, "state") or "unknown")
-    return Rule(name, str(_get(group, "name") or ""), query, severity, state, health, error, for_s)
-
-
-def _rule_order(rule: Rule) -> tuple[bool, int, int, str, str]:
-    state = _RULE_STATES.index(rule.state) if rule.state in _RULE_STATES else len(_RULE_STATES)
-    return rule.health != "err", state, severity_rank(rule.severity), rule.group, rule.name
-
-
-def _of_prometheus(item: Any, query: str, threshold: str | None, rule: Rule) -> Alert | None:  # noqa: ANN401
-    labels = _texts(_get(item, "labels"))
-    state = _get(item, "state")
-    if labels is None or state not in {"firing", "pending"}:
-        return None
-    try:
-        value = float(_get(item, "value"))
-    except (TypeError, ValueError):
-        value = None
-    return Alert(
-        labels,
-        AlertState(state),
-        unix_s(_get(item, "activeAt")),
-        _texts(_get(item, "annotations")) or {},
-        value,
-        threshold,
-        query,
-        ("prometheus",),
-        rule=rule,
-    )
-
-
-def _of_alertmanager(item: Any) -> Alert | None:  # noqa: ANN401
-    labels, status = _texts(_get(item, "labels")), _get(item, "status")
-    if labels is None:
-        return None
-    silenced = tuple(map(str, _list(_get(status, "silencedBy"))))
-    inhibited = tuple(map(str, _list(_get(status, "inhibitedBy"))))
-    state = AlertState.SILENCED if silenced else AlertState.INHIBITED if inhibited else AlertState.FIRING
-    told = _get(item, "fingerprint")
-    return Alert(
-        labels,
-        state,
-        unix_s(_get(item, "startsAt")),
-        _texts(_get(item, "annotations")) or {},
-        sources=("alertmanager",),
-        silenced_by=silenced,
-        inhibited_by=inhibited,
-        receivers=tuple(str(_get(entry, "name")) for entry in _list(_get(item, "receivers"))),
-        url=str(_get(item, "generatorURL")) if _get(item, "generatorURL") else None,
-        told=str(told) if told else None,
-    )
-
-
-def unix_s(text: object) -> float | None:
-    """An RFC 3339 time, with Go's nanoseconds; None for none, and for Go's year 1, which means none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-    except ValueError:
-        return None
-    return at.timestamp() if at.tzinfo is not None and at.year > 1 else None
-
-
-def _get(item: Any, key: str) -> Any:  # noqa: ANN401
-    return item.get(key) if isinstance(item, dict) else None
-
-
-def _list(item: Any) -> list[Any]:  # noqa: ANN401
-    return item if isinstance(item, list) else []
-
-
-def _texts(item: Any) -> dict[str, str] | None:  # noqa: ANN401
-    return {str(name): str(text) for name, text in item.items()} if isinstance(item, dict) else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fleetview.core.device import Device, Trouble
 from fleetview.core.outages import Site
 from fleetview.core.roster import Changes, site_of
-from fleetview.core.sorting import NONE, SEVERITY, grouping, sorting, uses_clock
+from fleetview.core.sorting import NONE, SEVERITY, More, grouping, nothing_more, sorting, uses_clock
 
 if TYPE_CHECKING:
     from fleetview.core.fleet import Fleet
@@ -71,7 +71,7 @@ Row = Device | Site | Group
 class Arrangement:
     """The rows of a table of devices."""
 
-    def __init__(self, fleet: Fleet, now: Clock) -> None:
+    def __init__(self, fleet: Fleet, now: Clock, more: More = nothing_more) -> None:
         self.rows: list[Row] = []
         """Devices; folded site outages; groups, each followed by its devices when it is unfolded."""
         self.shown = 0
@@ -81,6 +81,7 @@ class Arrangement:
         """The sites that are out, and the values of groups, whose devices are shown."""
         self._fleet = fleet
         self._now = now
+        self._more = more
         self._wish = Wish()
         self._ordered: list[Device] = []
         self._groups: list[Group] = []
@@ -109,7 +110,7 @@ class Arrangement:
 
     def ask(self, wish: Wish) -> None:
         """Work out other rows. Raises QueryError for a field that there is not, and stays what it was then."""
-        sorting(wish.sort, self._now)
+        sorting(wish.sort, self._now, self._more)
         if wish.group_by is not None:
             grouping(wish.group_by, self._now, self._fleet.roster)
         self._wish = wish
@@ -209,7 +210,7 @@ class Arrangement:
             kept += self._kept(self._by_address[start : start + _CHUNK])
             yield None
         wish = self._wish
-        key = sorting(wish.sort, self._now)
+        key = sorting(wish.sort, self._now, self._more)
         keys: list[Any] = []
         for start in range(0, len(kept), _CHUNK):
             keys += key(kept[start : start + _CHUNK])

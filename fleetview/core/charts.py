@@ -16,9 +16,9 @@ _HOUR = RANGES_S.index(3_600)
 _PAN = 4
 """A step of panning is this part of what is shown."""
 
-Unit = Literal["percent", "seconds", "celsius", "bytes", "per_second", "count"]
+Unit = Literal["percent", "seconds", "celsius", "bytes", "bytes_per_second", "per_second", "count"]
 """Ratios of 0..1 are shown as percent."""
-UNITS: tuple[Unit, ...] = ("percent", "seconds", "celsius", "bytes", "per_second", "count")
+UNITS: tuple[Unit, ...] = ("percent", "seconds", "celsius", "bytes", "bytes_per_second", "per_second", "count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,7 @@ _WORDS: Mapping[Unit, Callable[[float], str]] = {
     "seconds": _seconds,
     "celsius": lambda value: f"{_plain(value)} C",
     "bytes": lambda value: f"{_plain(value)}B",
+    "bytes_per_second": lambda value: f"{_plain(value)}B/s",
     "per_second": lambda value: f"{_plain(value)}/s",
     "count": _plain,
 }

@@ -92,7 +92,7 @@ class ConfigAxis(StrEnum):
 
 M = TypeVar("M", Heartbeat, Birth, Reported)
 Lifecycle = Literal["discovered", "enrolled", "maintenance", "quarantined"]
-EventKind = Literal["connectivity", "health", "module", "session", "config", "release", "contract", "clock"]
+EventKind = Literal["connectivity", "health", "module", "session", "config", "release", "rollout", "contract", "clock"]
 
 
 class Event(NamedTuple):
@@ -113,6 +113,20 @@ class Vitals(NamedTuple):
 
 
 NO_VITALS = Vitals(None, None, None, None)
+
+
+class DeviceAlerts(NamedTuple):
+    """What Prometheus and Alertmanager say of one device, for who filters and sorts."""
+
+    loud: int = 0
+    """Firing or pending."""
+    names: tuple[str, ...] = ()
+    """Of each alert, the quiet ones too: its name, its state, and both as `name:state`."""
+    severities: tuple[str, ...] = ()
+    """Of those that are loud."""
+
+
+NO_ALERTS = DeviceAlerts()
 
 
 @dataclass(slots=True, eq=False)
@@ -199,6 +213,8 @@ class Device:
     log_missing: int = 0
     """Records in those holes."""
     events: list[Event] | None = None
+    alerts: DeviceAlerts | None = None
+    """None before anybody said."""
 
     @property
     def silent(self) -> bool:

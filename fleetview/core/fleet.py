@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any
 
 from fleetview.core import inventory
-from fleetview.core.device import Claim, Connectivity, Device
+from fleetview.core.device import NO_ALERTS, Claim, Connectivity, Device, DeviceAlerts
 from fleetview.core.logbook import Logbook
 from fleetview.core.outages import Outage, Site
 from fleetview.core.payloads import pack
@@ -139,6 +139,12 @@ class Fleet:
         """What changed since the last time, once."""
         changes, self._roster.changes = self._roster.changes, Changes()
         return changes
+
+    def set_alerts(self, device: Device, alerts: DeviceAlerts) -> None:
+        """Note what Prometheus and Alertmanager say of a device."""
+        if (device.alerts or NO_ALERTS) != alerts:
+            self._roster.changes.touched.add(device)
+        device.alerts = alerts
 
     # -- messages
 

@@ -68,8 +68,10 @@ def take_desired(device: Device, body: Desired, unix_s: float) -> None:
     if device.desired is not None and body.gen < device.desired.gen:
         return
     if device.desired is not None and body.gen > device.desired.gen:
-        what = f" (rollout {body.rollout})" if body.rollout else ""
-        device.note(unix_s, "config", f"generation {body.gen} desired{what}")
+        if body.rollout:
+            device.note(unix_s, "rollout", f"rollout {body.rollout}: generation {body.gen} desired")
+        else:
+            device.note(unix_s, "config", f"generation {body.gen} desired")
     device.desired = body
     compare(device)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.core.charts import Unit
 from fleetview.core.samples import Figure
-from fleetview.core.series import quoted
+from fleetview.core.series import quoted, re2_escaped
 from fleetview.core.text import clean
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class DeviceLabels:
             return ",".join(parts if release is None else [*parts, f"release={quoted(release)}"])
         name = telling[0]
         values = sorted(self.of(other)[name] for other in others if other != address)[:MOST_NAMED]
-        return f"{name}=~{quoted('|'.join(re.escape(value) for value in values))}"
+        return f"{name}=~{quoted('|'.join(re2_escaped(value) for value in values))}"
 
     @property
     def by(self) -> str:
@@ -96,6 +96,10 @@ def _gauge(name: str) -> str:
     return f"max by (BY) (max_over_time({name}{{SELECTOR}}[WINDOW]))"
 
 
+def _rate(name: str) -> str:
+    return f"sum by (BY) (rate({name}{{SELECTOR}}[WINDOW]))"
+
+
 DEVICE_CHARTS = (
     DeviceChart("CPU", "percent", _gauge("fleet_device_cpu_ratio"), Figure.CPU, top=1.0),
     DeviceChart("memory", "percent", _gauge("fleet_device_memory_ratio"), Figure.MEMORY, top=1.0),
@@ -109,7 +113,9 @@ DEVICE_CHARTS = (
     ),
     DeviceChart("p95 latency", "seconds", _gauge("fleet_request_duration_p95_seconds"), Figure.P95_S),
     DeviceChart("round trip", "seconds", _gauge("fleet_device_rtt_seconds"), Figure.ROUND_TRIP_MS, factor=1e-3),
-    DeviceChart("network: reconnects", "count", "sum by (BY) (increase(fleet_device_reconnects_total{SELECTOR}[WINDOW]))"),
+    DeviceChart("network in", "bytes_per_second", _rate("fleet_network_receive_bytes_total"), Figure.NETWORK_IN),
+    DeviceChart("network out", "bytes_per_second", _rate("fleet_network_transmit_bytes_total"), Figure.NETWORK_OUT),
+    DeviceChart("reconnects", "count", "sum by (BY) (increase(fleet_device_reconnects_total{SELECTOR}[WINDOW]))"),
 )
 
 
@@ -132,6 +138,19 @@ def device_query(chart: DeviceChart, labels: DeviceLabels, address: Address, pee
     return " or ".join(parts)
 
 
+def marks_query(labels: DeviceLabels, address: Address) -> str:
+    """One query for what happened to a device: alerts that fired, releases and configurations that it ran, its starts."""
+    own = labels.own(address)
+    uptime = f"fleet_device_uptime_seconds{{{own}}}"
+    parts = {
+        "alert": f'ALERTS{{alertstate="firing",{own}}}',
+        "release": f"group by (release) (fleet_device_heartbeat_interval_seconds{{{own}}})",
+        "config": f"max(fleet_device_config_version{{{own}}})",
+        "session": f"max(timestamp({uptime}) - {uptime})",
+    }
+    return " or ".join(f'label_replace({query}, "{WHOSE}", "{kind}", "", "")' for kind, query in parts.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A picture of the fleet."""
@@ -146,6 +165,10 @@ class Panel:
     """How a series is called, with labels as `{{release}}`; empty for all of its labels."""
     list: bool = False
     """Values as they are now, the largest first, instead of their course."""
+    below: bool = False
+    """Values below the thresholds are bad, not those above."""
+    from_bounds: bool = False
+    """The thresholds are in the picture however far away they are."""
 
     def asked(self, window: str) -> str:
         """The query as it is sent."""
@@ -155,16 +178,18 @@ class Panel:
         """`critical`, `degraded` or None."""
         for name in ("critical", "degraded"):
             bound = self.thresholds.get(name)
-            if value is not None and bound is not None and value >= bound:
+            if value is not None and bound is not None and (value <= bound if self.below else value >= bound):
                 return name
         return None
 
-    def name_of(self, labels: Mapping[str, str]) -> str:
-        """What a series is called; harmless and short."""
+    def name_of(self, labels: Mapping[str, str], without: Container[str] = ()) -> str:
+        """What a series is called; harmless and short. Without a legend, by its labels `without` some."""
         if self.legend:
             text = _LEGEND.sub(lambda found: labels.get(found[1], "-"), self.legend)
         else:
-            text = " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
+            text = " ".join(
+                f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__" and name not in without
+            )
             text = text or labels.get("__name__", "all")
         return clean(text[:_MOST_LEGEND])
 
@@ -193,6 +218,11 @@ def worst(column: str) -> Panel:
     """The ten devices that are worst in one respect, of WORST."""
     query, unit = WORST[column]
     return Panel(f"worst ten by {column}", query, unit, legend=_DEVICE, list=True)
+
+
+def worst_by(title: str, query: str, unit: Unit, thresholds: Mapping[str, float]) -> Panel:
+    """The ten devices of which a query with one series for each tells the most."""
+    return Panel(f"worst ten by {title}", f"topk(10, {query})", unit, thresholds, list=True)
 
 
 DEFAULT_PANELS: Sequence[Panel] = (

@@ -95,6 +95,10 @@ def device_values(devices: Iterable[Device]) -> Values:
             _add(found, "reason", reason)
         for module, _ in device.module_states:
             _add(found, "module", module)
+        for name in device.alerts.names if device.alerts is not None else ():
+            _add(found, "alert", name)
+        for severity in device.alerts.severities if device.alerts is not None else ():
+            _add(found, "severity", severity)
         for key, value in (device.labels or {}).items():
             _add(found, f"label.{key}", value)
     return _sorted(found)

@@ -16,6 +16,7 @@ MAX_SERIES = 20_000
 MAX_POINTS = 1_000_000
 """Of one answer, 16 bytes each."""
 MAX_WARNINGS = 10
+_SPECIAL = frozenset(".+*?()|[]{}^$\\")
 
 
 class NotAnAnswerError(ValueError):
@@ -190,3 +191,8 @@ def selector(metric: str, labels: Mapping[str, str]) -> str:
     """`metric{name="value",...}` for labels with any text."""
     inside = ",".join(f"{name}={quoted(value)}" for name, value in labels.items())
     return f"{metric}{{{inside}}}"
+
+
+def re2_escaped(text: str) -> str:
+    """A text as a pattern that means nothing else, for RE2, which refuses some of what `re.escape` writes."""
+    return "".join(f"\\{char}" if char in _SPECIAL else char for char in text)

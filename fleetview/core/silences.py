@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from fleetview.core.ages import age
-from fleetview.core.alerts import Place, Places, unix_s
+from fleetview.core.alertread import unix_s
+from fleetview.core.alerts import Place, Places
 
 MAX_SILENCES = 10_000
 MAX_MATCHERS = 32

@@ -120,7 +120,7 @@ class Answers:
             "configuration": device.desired().model_dump(mode="json", exclude_none=True)["config"],
             "heartbeat": None if heartbeat is None else heartbeat.model_dump(mode="json", exclude_unset=True),
             "modules": [module.model_dump(mode="json", exclude_unset=True) for module in device.modules.values()],
-            "checks": [{"verdict": "ok", "what": "broker", "words": "connected; this device is simulated"}],
+            "checks": [{"subject": "mqtt", "level": "ok", "words": "connected; this device is simulated"}],
         }
         packed = pack_bundle(json.dumps(contents).encode())
         pieces = list(cut_bundle(packed, command_id))

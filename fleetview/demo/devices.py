@@ -276,6 +276,9 @@ class Device:
                 "requests_total": float(int(self._requests)),
                 "request_errors_total": float(int(self._request_errors)),
                 "request_duration_p95_seconds": round(character.p95_s * (1 + 3 * facts.cpu**3 + 40 * facts.failing), 4),
+                # What applications fetch and answer; a device's own heartbeats are little beside it.
+                "network_receive_bytes_total": float(int(self._requests) * 1_400),
+                "network_transmit_bytes_total": float(int(self._requests) * 6_200),
                 "queue_depth": float(int(30 * facts.cpu**2 + 200 * max(0.0, facts.cpu - 0.85))),
                 "open_connections": float(3 + int(character.requests_per_s * character.load(unix_s))),
             },

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fleetview.core.alerts import Alerts, read_alertmanager
+from fleetview.core.alertread import read_alertmanager, read_groups
+from fleetview.core.alerts import AlertGroup, Alerts
 from fleetview.core.servers import ALERTMANAGER, Health, Standing, Verdict, told
 from fleetview.core.silences import Silence, Silences, read_silences
 from fleetview.feeds.asking import Asking, Told
@@ -53,16 +54,9 @@ class Alertmanager:
         params = {"filter": [str(matcher) for matcher in matchers]}
         return await self._get("/alerts", lambda body: read_alertmanager(_a_list(body)), params)
 
-    async def groups(self) -> list[tuple[str, Mapping[str, str], Alerts]]:
-        """How it groups them: the receiver, the labels they are grouped by, and the alerts."""
-
-        def of(body: Any) -> list[tuple[str, Mapping[str, str], Alerts]]:  # noqa: ANN401
-            return [
-                (str(group["receiver"]["name"]), dict(group["labels"]), read_alertmanager(_a_list(group["alerts"])))
-                for group in _a_list(body)
-            ]
-
-        return await self._get("/alerts/groups", of)
+    async def groups(self) -> tuple[AlertGroup, ...]:
+        """How it groups them, and whom it tells."""
+        return await self._get("/alerts/groups", lambda body: read_groups(_a_list(body)))
 
     async def silences(self) -> Silences:
         """All silences that it remembers; those that are over for five days, unless it is told otherwise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fleetview.config import Context, Scope
-    from fleetview.core.alerts import Source
+    from fleetview.core.alerts import AlertGroup, Source
     from fleetview.core.silences import Matcher, Silence
     from fleetview.feeds.alertmanager import Alertmanager
 
@@ -35,6 +36,9 @@ class AlertWatch:
         self._sources, self._places, self._scope = sources, places, scope
         self._silences: dict[str, Silence] = {}
         self._switches: frozenset[str] = frozenset()
+        self.wants_groups = False
+        """Whether Alertmanager is asked for its groups too: they hold all alerts once more."""
+        self._groups: tuple[AlertGroup, ...] | None = None
 
     @classmethod
     def of(cls, context: Context) -> AlertWatch:
@@ -43,7 +47,7 @@ class AlertWatch:
 
     async def refresh(self) -> AlertBook:
         """What there is now. Does not raise: how a server that did not answer stands is in the book."""
-        seen, _ = await asyncio.gather(self._sources.refresh(), self._read_silences())
+        seen, _, _ = await asyncio.gather(self._sources.refresh(), self._read_silences(), self._read_groups())
         servers, silences = tuple(self._servers(seen.received_mono_s)), dict(self._silences)
         book = await asyncio.to_thread(self._book, seen, servers, silences)
         self._switches = book.switches
@@ -62,6 +66,7 @@ class AlertWatch:
             trouble,
             self._switches | firing,
             seen.rules,
+            self._groups,
         )
 
     async def _read_silences(self) -> None:
@@ -71,6 +76,19 @@ class AlertWatch:
             except AskError:
                 return  # it is said with the alerts, and what was known stays
             self._silences = holding(found.silences)
+
+    async def _read_groups(self) -> None:
+        if not self.wants_groups:
+            self._groups = None
+        elif self._sources.alertmanager is not None:
+            with suppress(AskError):  # likewise
+                found = map(self._in_scope, await self._sources.alertmanager.groups())
+                self._groups = tuple(group for group in found if group.alerts)
+
+    def _in_scope(self, group: AlertGroup) -> AlertGroup:
+        tenant, site = self._scope
+        alerts = (one for one in group.alerts if concerns(one.place(self._places), tenant, site))
+        return group._replace(alerts=tuple(alerts))
 
     def _servers(self, times: Mapping[Source, float]) -> Iterable[Server]:
         if (server := self._sources.prometheus) is not None:

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from fleetview.core.alerts import Alerts, read_rules
+from fleetview.core.alertread import read_rules
+from fleetview.core.alerts import Alerts
 from fleetview.core.series import MAX_POINTS_EACH, Answer, NotAnAnswerError, read_answer, read_texts
 from fleetview.core.servers import PROMETHEUS, Flavour, Health, Standing, Verdict, flavour_of
 from fleetview.feeds.asking import Asking, Told

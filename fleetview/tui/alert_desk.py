@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from fleetview.core.ages import age
-from fleetview.core.alertbook import AlertBook, Badge
+from fleetview.core.alertbook import AlertBook, Badge, marking
 from fleetview.core.silences import Matcher, Silence, parse_duration, parse_matchers
 from fleetview.tui.spans import visible
 from fleetview_agent.endpoint import LinkError
@@ -40,6 +40,9 @@ class Affects(Protocol):
 
 class AlertFeed(Protocol):
     """Who is asked. All but `refresh` raise an exception in words when there is no answer."""
+
+    wants_groups: bool
+    """Whether Alertmanager's groups are asked for too."""
 
     async def refresh(self) -> AlertBook:
         """What there is now."""
@@ -137,10 +140,19 @@ class AlertDesk:
             self._feed.retry_now()
             self._asked_for.set()
 
+    def want_groups(self, *, wanted: bool) -> None:
+        """Ask for Alertmanager's groups too while somebody looks at them."""
+        if self._feed is not None and self._feed.wants_groups != wanted:
+            self._feed.wants_groups = wanted
+            if wanted:
+                self._asked_for.set()
+
     async def _run(self, feed: AlertFeed) -> None:
         while True:
             self._asked_for.clear()
             self.book = await feed.refresh()
+            for _ in marking(self._app.fleet, self.book):
+                await asyncio.sleep(0)  # keys and messages first
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.every_s):
                     await self._asked_for.wait()

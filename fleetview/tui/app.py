@@ -29,7 +29,7 @@ from fleetview.core.snapshot import device_snapshot
 from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
 from fleetview.tui.alert_desk import AlertDesk, AlertSetup
-from fleetview.tui.alert_rows import glances
+from fleetview.tui.alert_servers import glances
 from fleetview.tui.command_desk import CommandDesk, CommandSetup
 from fleetview.tui.commander import Commander
 from fleetview.tui.fleet_rows import Now, copied_row

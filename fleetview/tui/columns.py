@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fleetview.core.ages import rough_age
@@ -23,6 +23,8 @@ GUTTER = 2
 HOT = 0.9
 """A fraction of CPU, memory or disk from which on the figure stands out."""
 _WHY_AT_LEAST = 26
+_WHY_WORTH = 4
+"""Of a row that is full of other columns, fewer cells are not worth a title."""
 _WHY_BEFORE_NAMES = 20
 """Less of a reason tells nothing; but names that are cut are often all the same, so they keep what they can."""
 _NAME_WIDTHS = (8, 24)
@@ -64,17 +66,19 @@ COLUMNS: dict[str, Column] = {
     "config": Column("CONFIG", 11, "desired against reported", "config"),
     "lifecycle": Column("LIFECYCLE", 11, "enrolled, maintenance, quarantined", "lifecycle"),
     "flags": Column("FLAGS", 14, "flapping, clock_skew, log_gap, ...", "flag"),
+    "alerts": Column("ALERTS", 15, "what fires, and how long the rest is quiet", "alerts"),
     "rollout": Column("ROLLOUT", 14, "the rollout it is part of", "rollout"),
     "why": Column("WHY", _WHY_AT_LEAST, "the worst reason, in words", SEVERITY),
 }
 ALWAYS = ("state", "device")
 DEFAULT = ("state", "health", "device", "site", "seen", "why")
+_NO_MORE: Mapping[str, Column] = {}
 _WHERE_THERE_IS_ROOM = ("cpu", "memory", "release")
 
 
-def column(name: str) -> Column:
-    """A column by its name: one of COLUMNS, or a label's."""
-    found = COLUMNS.get(name)
+def column(name: str, more: Mapping[str, Column] = _NO_MORE) -> Column:
+    """A column by its name: one of COLUMNS, of those from elsewhere, or a label's."""
+    found = COLUMNS.get(name) or more.get(name)
     if found is None:
         title = name.removeprefix(LABEL_PREFIX)
         return Column(title.upper()[:_LABEL_WIDTH], _LABEL_WIDTH, "a label", name)
@@ -88,15 +92,21 @@ class Columns:
     widths: tuple[tuple[str, int], ...]
     with_tenant: bool
     of_width: int
+    more: Mapping[str, Column] = field(default_factory=dict)
+    """Columns that are filled from elsewhere, by name."""
 
     def head(self, sort: str = SEVERITY, arrow: str = "") -> Line:
         """The line of titles, with an arrow at what it is sorted by."""
         cells = []
         for name, width in self.widths:
-            spec = column(name)
+            spec = column(name, self.more)
             mark = arrow if spec.sort == sort and sort != SEVERITY else ""
             cells.append(fit(spec.title[: width - len(mark)] + mark, width, right=spec.right))
         return (Span(" " * GUTTER + " ".join(cells), "head"),)
+
+    def has(self, name: str) -> bool:
+        """Whether a column is shown."""
+        return any(name == each for each, _ in self.widths)
 
     def at(self, x: int) -> str | None:
         """The column under a cell."""
@@ -108,7 +118,13 @@ class Columns:
         return None
 
 
-def layout(width: int, names: NameSizes, tenants: int = 1, chosen: Sequence[str] | None = None) -> Columns:
+def layout(
+    width: int,
+    names: NameSizes,
+    tenants: int = 1,
+    chosen: Sequence[str] | None = None,
+    more: Mapping[str, Column] = _NO_MORE,
+) -> Columns:
     """Columns for a width. WHY gets what is left; where that would be too little, figures give way to it, then names."""
     with_tenant = tenants > 1
     sites = max(_SITE_WIDTHS[0], names.site) + (1 + names.tenant if with_tenant else 0)
@@ -119,7 +135,7 @@ def layout(width: int, names: NameSizes, tenants: int = 1, chosen: Sequence[str]
     wanted = [*DEFAULT] if chosen is None else [*dict.fromkeys((*ALWAYS, *chosen))]
     order = {name: place for place, name in enumerate(COLUMNS)}
     wanted.sort(key=lambda name: order.get(name, order["why"] - 0.5))
-    widths = {name: own.get(name, column(name).width) for name in wanted if name != "why"}
+    widths = {name: own.get(name, column(name, more).width) for name in wanted if name != "why"}
     with_why = "why" in wanted
     left = width - GUTTER - 1 - sum(size + 1 for size in widths.values())
     for name, least in (("site", _SITE_WIDTHS[0]), ("device", _NAME_WIDTHS[0])):
@@ -137,10 +153,10 @@ def layout(width: int, names: NameSizes, tenants: int = 1, chosen: Sequence[str]
         for name in reversed(wanted):  # what does not fit is not shown, the rightmost first
             if left < 0 and name in widths and name not in ALWAYS:
                 left += widths.pop(name) + 1
-    if with_why:
+    if with_why and (left >= _WHY_WORTH or chosen is None):
         widths["why"] = max(0, left)
     ordered = sorted(widths, key=lambda name: order.get(name, order["why"] - 0.5))
-    return Columns(tuple((name, widths[name]) for name in ordered), with_tenant, width)
+    return Columns(tuple((name, widths[name]) for name in ordered), with_tenant, width, more)
 
 
 def seen(device: Device, now: Now) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from fleetview.core.charts import in_words
 from fleetview.core.device import Connectivity, Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.roster import site_of
@@ -35,6 +36,8 @@ _SHOWN = (
     _Shown(Figure.TEMPERATURE_C, "temperature", lambda value: f"{value:.0f} C", 100.0),
     _Shown(Figure.ERROR_RATE, "errors", lambda value: f"{value * 100:.1f} %", None),
     _Shown(Figure.P95_S, "p95", lambda value: f"{value * 1000:.0f} ms", None),
+    _Shown(Figure.NETWORK_IN, "net in", lambda value: in_words(value, "bytes_per_second"), None),
+    _Shown(Figure.NETWORK_OUT, "net out", lambda value: in_words(value, "bytes_per_second"), None),
     _Shown(Figure.ROUND_TRIP_MS, "round trip", lambda value: f"{value:.0f} ms", None),
 )
 

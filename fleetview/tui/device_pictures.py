@@ -11,6 +11,7 @@ from fleetview.core.ages import age
 from fleetview.core.charts import Course, Span, Window, course, in_words, quantiles, scale, trouble_with
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
+from fleetview.core.happened import KINDS, Happened
 from fleetview.core.panels import PEERS, WHOSE, DeviceChart
 from fleetview.core.samples import MINUTES
 from fleetview.core.series import Answer, Series
@@ -30,11 +31,10 @@ _TALL = 40
 _MOST_EVENTS = 10
 _MINUTE_S = 60.0
 LETTERS: Mapping[str, str] = {
-    "alert": "A", "release": "R", "session": "S", "config": "G", "connectivity": "C", "module": "M", "health": "H",
+    "alert": "A", "release": "R", "rollout": "O", "session": "S", "config": "G", "connectivity": "C", "module": "M",
+    "health": "H",
 }  # fmt: skip
-"""On the time axis, the most telling first."""
-Happened = tuple[float, str, str]
-"""When, one of LETTERS, in words."""
+"""On the time axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +105,12 @@ def _minutes(values: Sequence[float | None], chart: DeviceChart, span: Span, col
     return course(Series({}, times, known), span, columns, _MINUTE_S)
 
 
-def events_of(device: Device, alerts: Answer | None, span: Span) -> list[Happened]:
-    """What happened in a time: when, which kind, in words; the newest last."""
-    found: list[Happened] = [
-        (event.unix_s, event.kind, event.text)
-        for event in device.events or ()
-        if event.kind in LETTERS and span.begin_s < event.unix_s <= span.end_s
-    ]
-    for series in () if alerts is None else alerts.series:
-        before = span.begin_s
-        for at in series.times_s:
-            if at - before > 2 * span.step_s and span.begin_s < at <= span.end_s:
-                found.append((at, "alert", f"alert {series.labels.get('alertname', '?')} fires"))
-            before = at
-    return sorted(found)
-
-
 def marks_of(events: Sequence[Happened], span: Span, columns: int) -> dict[int, str]:
     """The letter of each column in which something happened: where it is more, of the most telling."""
-    kinds = list(LETTERS)
     found: dict[int, str] = {}
     for at, kind, _ in events:
         column = span.column_of(at, columns)
-        if column is not None and (column not in found or kinds.index(kind) < kinds.index(found[column])):
+        if column is not None and (column not in found or KINDS.index(kind) < KINDS.index(found[column])):
             found[column] = kind
     return {column: LETTERS[kind] for column, kind in found.items()}
 

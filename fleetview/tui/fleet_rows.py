@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from fleetview.core.ages import age
 from fleetview.core.alertbook import Badge
@@ -11,11 +13,13 @@ from fleetview.core.device import Device
 from fleetview.core.outages import Outage
 from fleetview.core.why import first_reason
 from fleetview.tui.columns import Columns, Now, cell, column, seen
-from fleetview.tui.glyphs import Glyphs, trouble_span
+from fleetview.tui.glyphs import Glyphs, severity_look, trouble_span
 from fleetview.tui.spans import Line, Span, fit, line_width, visible, width_of
 
 __all__ = ["Now", "copied_row", "device_row", "group_row", "outage_row"]
 
+Drawn: TypeAlias = "Callable[[str, Device, Now, Glyphs], Line]"
+"""What stands in a column that is filled from elsewhere, as wide as the column is."""
 RECENT_S = 5.0
 """How long a change is marked."""
 _GROUP_WIDTHS = (12, 32)
@@ -36,20 +40,35 @@ def device_row(
     indent: bool = False,
     selected: bool = False,
     badge: Badge | None = None,
+    drawn: Drawn | None = None,
 ) -> Line:
     """One device as a row. What its alerts are stands before the reason why."""
     mark = glyphs.selected if selected else " "
     changed = glyphs.changed if changed_just_now(device, now) else " "
     spans = [Span(mark + changed, "accent")]
     for name, width in columns.widths:
-        text, style = cell(name, device, now, glyphs, with_tenant=columns.with_tenant)
+        if drawn is not None and name in columns.more:
+            spans += (*drawn(name, device, now, glyphs), Span(" "))
+            continue
+        if name == "alerts":
+            text, style = _alerts(device, badge, now)
+        else:
+            text, style = cell(name, device, now, glyphs, with_tenant=columns.with_tenant)
         if name == "device" and indent and width_of(text) + 2 <= width:
             text = "  " + text
-        if name == "why" and badge is not None:
+        if name == "why" and badge is not None and not columns.has("alerts"):
             text = f"{badge.words(now.unix_s)}{'; ' * bool(text)}{text}"
             style = "degraded" if badge.loud and style == "dim" else style
-        spans.append(Span(fit(text, width, right=column(name).right) + " ", style))
+        spans.append(Span(fit(text, width, right=column(name, columns.more).right) + " ", style))
     return tuple(spans)
+
+
+def _alerts(device: Device, badge: Badge | None, now: Now) -> Span:
+    if badge is None:
+        return Span("-" if device.alerts is None else "0", "dim")
+    if not badge.loud or badge.is_old:
+        return Span(badge.short(now.unix_s), "dim")
+    return Span(badge.short(now.unix_s), severity_look(badge.worst)[1])
 
 
 def outage_row(outage: Outage, width: int, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:

@@ -91,6 +91,8 @@ ASCII = Glyphs(
     levels="_.:-=+*#",
 )
 
+_BAD, _ODD = 1, 3
+"""Ranks of severities up to which they are drawn as critical, and as degraded."""
 _STYLE: dict[Trouble, StyleName] = {
     Trouble.LOST: "lost",
     Trouble.CRITICAL: "critical",
@@ -116,6 +118,13 @@ def trouble_span(trouble: Trouble, glyphs: Glyphs, count: int | None = None) -> 
     """`✗ 3 critical`, or `✗ critical` without a count."""
     number = "" if count is None else f"{count:,} "
     return Span(f"{glyphs.trouble[trouble]} {number}{trouble.text}", _STYLE[trouble])
+
+
+def severity_look(rank: int) -> tuple[Trouble, StyleName]:
+    """Like which trouble an alert that fires is drawn, by the rank of its severity."""
+    if rank <= _BAD:
+        return Trouble.CRITICAL, "critical"
+    return (Trouble.DEGRADED, "degraded") if rank <= _ODD else (Trouble.OK, "plain")
 
 
 def style_of(device: Device) -> StyleName:

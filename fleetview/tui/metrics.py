@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fleetview.core.charts import Span
+from fleetview.core.devicecolumns import DeviceColumn
 from fleetview.core.panels import DeviceLabels, Panel
+from fleetview.core.roster import Changes
 from fleetview.core.servers import told
 from fleetview.feeds.web import AskError
 from fleetview.tui.view import View
@@ -64,6 +66,8 @@ class Monitoring:
     labels: DeviceLabels = field(default_factory=DeviceLabels)
     panels: Sequence[Panel] = ()
     """Empty for the default ones."""
+    columns: Sequence[DeviceColumn] = ()
+    """Of the fleet table, beside the histories that there always are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +195,13 @@ class Metrics:
 
     def _repaint(self) -> None:
         screen = self._app.screen if self._app.is_running else None
-        if isinstance(screen, View) and screen.is_mounted and screen.place[0] in {"charts", "metrics"}:
-            screen.show_all()
+        if not isinstance(screen, View) or not screen.is_mounted:
+            return
+        match screen.place[0]:
+            case "charts" | "metrics":
+                screen.show_all()
+            case "fleet":  # its rows are what they were
+                screen.show(Changes(), self._app.now())
 
     async def close(self) -> None:
         """Leave; what is under way is given up."""

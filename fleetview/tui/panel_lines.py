@@ -92,7 +92,10 @@ def _drawn(panel: Panel, found: Found, notes: str, frame: Frame, glyphs: Glyphs)
     assert found.answer is not None  # noqa: S101 (looked at before)
     assert found.span is not None  # noqa: S101 (likewise)
     span, columns = found.span, frame.columns
-    every = [Drawn(panel.name_of(series.labels), course(series, span, columns)) for series in found.answer.series]
+    common = _common(found.answer)
+    every = [
+        Drawn(panel.name_of(series.labels, without=common), course(series, span, columns)) for series in found.answer.series
+    ]
     every.sort(key=_last_first)
     shown, more = every[:MOST_DRAWN], len(every) - MOST_DRAWN
     courses = [each.course for each in shown]
@@ -108,7 +111,7 @@ def _drawn(panel: Panel, found: Found, notes: str, frame: Frame, glyphs: Glyphs)
     ]
     # A bound far above all that there is would press it flat.
     most = max((value for each in courses for value in each if value is not None and math.isfinite(value)), default=0.0)
-    near = [bound for bound in panel.thresholds.values() if bound <= 2 * most]
+    near = [bound for bound in panel.thresholds.values() if panel.from_bounds or bound <= 2 * most]
     plot = Plot(
         curves,
         scale(courses, also=near),
@@ -121,6 +124,14 @@ def _drawn(panel: Panel, found: Found, notes: str, frame: Frame, glyphs: Glyphs)
     )
     yield from plot_lines(plot, glyphs)
     yield from _legend(panel, shown, frame, glyphs)
+
+
+def _common(answer: Answer) -> frozenset[str]:
+    """The names of labels that are the same in all of several series: they tell nothing apart."""
+    first, *others = answer.series or (None,)
+    if first is None or not others:
+        return frozenset()
+    return frozenset(name for name, text in first.labels.items() if all(each.labels.get(name) == text for each in others))
 
 
 def _last_first(drawn: Drawn) -> tuple[bool, float, str]:

@@ -156,7 +156,13 @@ def _monitoring(context: Context) -> Monitoring:
 
         return Prometheus(access)  # type: ignore[arg-type]  # not None, or this is not called
 
-    return Monitoring(None if access is None else connect, context.scrape_interval_s, context.device_labels, context.panels)
+    return Monitoring(
+        None if access is None else connect,
+        context.scrape_interval_s,
+        context.device_labels,
+        context.panels,
+        context.columns,
+    )
 
 
 def run_dashboard(context: Context) -> int:

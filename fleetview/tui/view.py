@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -23,11 +24,15 @@ to whatever has the focus then. Else the letters of who types fast, or pastes, a
 _OPENING = frozenset({"filter", "jump", "find", "time", "export", "ask"})
 _ACTS = frozenset({"order", "order_for", "orders"})
 """What is asked of devices: where only reading is allowed, there are no such keys."""
-
 Place = tuple[
     Literal["fleet", "device", "logs", "alerts", "charts", "metrics", "commands", "rollouts", "rollout"],
     Address | tuple[str, str] | None,
 ]
+
+
+def opens_filter(name: str, tooltip: str) -> Binding:
+    """`/` on a screen with a filter line: the binding with this id."""
+    return Binding("slash", "filter", "filter", key_display="/", id=name, tooltip=tooltip, priority=OPENS_INPUT)
 
 
 def trail(screens: Iterable[Screen[Any]]) -> tuple[str, ...]:

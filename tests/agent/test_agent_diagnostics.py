@@ -117,8 +117,8 @@ async def test_diagnostics_come_in_pieces_and_hold_no_secrets(tmp_path: Path, br
             assert found["device"] == "default/default/gw-1"
             assert [(module["name"], module["state"]) for module in found["modules"]] == [("m", "running"), ("n", "running")]
             assert found["heartbeat"]["resources"]["memory"] > 0
-            assert {"state_dir", "module", "broker"} <= {check["what"] for check in found["checks"]}
-            assert next(check for check in found["checks"] if check["what"] == "broker")["verdict"] == "ok"
+            assert {"state_dir", "module", "mqtt"} <= {check["subject"] for check in found["checks"]}
+            assert next(check for check in found["checks"] if check["subject"] == "mqtt")["level"] == "ok"
             assert "hello from n" in [record["message"] for record in found["logs"]]
             assert found["configuration"]["broker_url"] == f"mqtt://gw-1:***@{broker.host}:{broker.port}"
             assert "hush" not in json.dumps(found)
@@ -174,7 +174,7 @@ async def test_checks_that_hang_or_break_do_not_cost_the_bundle(
 ) -> None:
     monkeypatch.setattr(diagnostics, "CHECKS_S", 0.05)
     found = await diagnostics.checked(checks)
-    assert [(entry["what"], entry["verdict"]) for entry in found] == [("state_dir", "ok"), ("check", "error")]
+    assert [(entry["subject"], entry["level"]) for entry in found] == [("state_dir", "ok"), ("check", "error")]
     assert found[1]["words"] == words
 
 

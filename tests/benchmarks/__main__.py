@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import asking, export, fleet, ingest, logs, startup, steady, twin
+from benchmarks import asking, export, fleet, ingest, logs, pictures, startup, steady, twin
 from benchmarks.figures import table
 
 GROUPS = {
@@ -16,6 +16,7 @@ GROUPS = {
     "fleet": fleet.figures,
     "logs": logs.figures,
     "asking": asking.figures,
+    "pictures": pictures.figures,
     "export": export.figures,
     "twin": twin.figures,
 }

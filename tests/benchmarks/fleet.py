@@ -69,11 +69,13 @@ def _start(folder: Path) -> Figure:
     return Figure(f"start with {LARGE:,} devices retained, of a bare aiomqtt loop", min(ratios), "x", at_most=1.5, note=note)
 
 
-def _p95_ms(seconds: list[float]) -> float:
+def p95_ms(seconds: list[float]) -> float:
+    """The 95th percentile in milliseconds."""
     return quantiles(seconds, n=20)[-1] * 1000
 
 
-def _keys(terminal: Terminal, keys: int) -> list[float]:
+def keys_to_row(terminal: Terminal, keys: int) -> list[float]:
+    """Seconds from each key until the cursor's row has moved."""
     found = []
     for _ in range(keys):
         terminal.pump_for(GAP_S)
@@ -137,14 +139,14 @@ def _live(folder: Path, devices: int, rate: int, at_most_ms: float) -> list[Figu
         terminal.wait(_whole(devices), 120)
         terminal.pump_for(devices / rate + 5)  # until all were heard live
         what = f"{devices:,} devices, {rate:,} heartbeats/s"
-        figures = [Figure(f"{what}: key to row, p95", _p95_ms(_keys(terminal, KEYS)), "ms", at_most=at_most_ms)]
+        figures = [Figure(f"{what}: key to row, p95", p95_ms(keys_to_row(terminal, KEYS)), "ms", at_most=at_most_ms)]
         if devices == LARGE:
             rss = psutil.Process(terminal.process.pid).memory_info().rss / 2**20
             filtered, (turned, keys) = _filters(terminal), _turns(terminal)
             figures += [
                 Figure(f"{what}: memory", rss, "MiB", at_most=250),
                 Figure(f"{what}: filter on the screen, the longest", max(filtered) * 1000, "ms", at_most=150),
-                Figure(f"{what}: order turned round on the screen, p95", _p95_ms(turned), "ms", at_most=150),
+                Figure(f"{what}: order turned round on the screen, p95", p95_ms(turned), "ms", at_most=150),
                 Figure(f"{what}: a key meanwhile, the longest", max(keys) * 1000, "ms", at_most=80),
             ]
         terminal.leave()

@@ -10,14 +10,16 @@ from email.utils import formatdate
 from time import time
 from typing import TYPE_CHECKING, Any
 
+import paho.mqtt.publish
 import pytest
+from support.broker import mosquitto
 from support.commands import fleetview
 from support.fakes import fake_broker, mute
 from support.programs import free_port
 from support.servers import Asked, Monitored, answering, monitored, post_alerts, serving
 from support.terminal import Terminal
 
-from fleetview.core.alerts import unix_s
+from fleetview.core.alertread import unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -312,3 +314,21 @@ def test_none_of_them_loads_textual(servers: dict[str, str], arguments: list[str
         env=os.environ | servers,
     )
     assert done.stderr.rpartition("loaded")[2].split() in ([], ["rich"])
+
+
+def test_devices_are_filtered_by_their_alerts(tmp_path: Path, servers: dict[str, str]) -> None:
+    with mosquitto(tmp_path, verbose=False) as broker:
+        for device in ("gw-1", "gw-2"):
+            birth = json.dumps({"v": 1, "session": "S1", "device": device}).encode()
+            paho.mqtt.publish.single(
+                f"fleet/v1/acme/plant-7/{device}/birth", birth, qos=1, retain=True, hostname=broker.host, port=broker.port
+            )
+        where = {"FLEETVIEW_BROKER": broker.url}
+        ran = fleetview("devices", "alerts>0 severity:critical", "--json", **where, **servers)
+        assert (ran.code, [item["device"] for item in ran.objects]) == (0, ["gw-1"])
+        ran = fleetview("devices", "alerts:0", "--json", **where, FLEETVIEW_PROMETHEUS=dead())
+        assert (ran.code, ran.objects) == (3, [])
+        assert "not all alerts are known: " in ran.err
+        ran = fleetview("devices", "alerts>0", **where)
+        assert ran.code == 2
+        assert "neither Prometheus nor Alertmanager is configured" in ran.err

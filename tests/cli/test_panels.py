@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleetview.config import ConfigError, resolve
+from fleetview.core.devicecolumns import DeviceColumn
 from fleetview.core.panels import DEFAULT_LABELS, Panel
 from fleetview_agent.wire import Address
 
@@ -58,7 +59,7 @@ def test_errors_name_the_panel_and_the_key(tmp_path: Path) -> None:
     assert found == ["contexts.plant.panels.0.units: unknown key 'units'; did you mean 'unit'?"]
     found = problems(tmp_path, '[contexts.plant]\n[[panels]]\ntitle = "x"\nquery = "up"\nunit = "ms"\n')
     assert found == [
-        "panels.0.unit: one of percent, seconds, celsius, bytes, per_second, count expected, not 'ms'",
+        "panels.0.unit: one of percent, seconds, celsius, bytes, bytes_per_second, per_second, count expected, not 'ms'",
     ]
     found = problems(tmp_path, '[contexts.plant]\n[[panels]]\ntitle = "x"\nquery = "up"\nthresholds = { warn = 1 }\n')
     assert found[0].startswith("panels.0.thresholds.warn: unknown key 'warn'")
@@ -77,3 +78,32 @@ def test_errors_name_the_panel_and_the_key(tmp_path: Path) -> None:
 def test_labels_that_cannot_be(tmp_path: Path, labels: str, words: str) -> None:
     found = problems(tmp_path, f"[contexts.plant]\ndevice_labels = {labels}\n")
     assert found == [f"contexts.plant.device_labels: {words}"]
+
+
+def test_columns_of_the_file_and_of_a_context(tmp_path: Path) -> None:
+    text = '[[columns]]\nname = "heat"\nquery = "max by ($by) (heat)"\nunit = "celsius"\nthresholds = { degraded = 60 }\n'
+    text += '[contexts.plant]\n[contexts.lab]\n[[contexts.lab.columns]]\nname = "load"\nquery = "load"\nhistory = true\n'
+    path = file(tmp_path, text)
+    plant = resolve(environ={"FLEETVIEW_CONTEXT": "plant"}, file=path)
+    assert plant.columns == (DeviceColumn("heat", "HEAT", "max by ($by) (heat)", "celsius", thresholds={"degraded": 60.0}),)
+    lab = resolve(environ={"FLEETVIEW_CONTEXT": "lab"}, file=path)
+    assert lab.columns == (DeviceColumn("load", "LOAD", "load", history=True),)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            '[[columns]]\nname = "cpu"\nquery = "x"\n',
+            ["columns: 'cpu' cannot be a column's name: it is empty, or that of another one"],
+        ),
+        ('[[columns]]\nname = "a"\nquery = " "\n', ["columns: 'a' has no query"]),
+        ('[[columns]]\nname = "a"\nquery = "x"\n' * 2, ["columns: 'a' is there twice"]),
+        ('[[columns]]\nname = "a"\nquerry = "x"\n', ["columns.0.query: query is missing", "columns.0.querry: unknown key"]),
+        ('columns = "x"\n', ["columns: a list of tables, such as [[columns]], expected, not 'x'"]),
+    ],
+)
+def test_columns_that_cannot_be_are_named(tmp_path: Path, columns: str, words: list[str]) -> None:
+    found = problems(tmp_path, f"{columns}[contexts.plant]\n")
+    assert len(found) == len(words)
+    assert all(each.startswith(begin) for each, begin in zip(found, words, strict=True)), found

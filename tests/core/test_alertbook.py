@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from tui.stage import Told
 
-from fleetview.core.alertbook import OLD_S, AlertBook, Badge, Server, holding, holds, is_switch, matchers_of, switch_trouble
+from fleetview.core.alertbook import (
+    OLD_S,
+    AlertBook,
+    Badge,
+    Server,
+    device_alerts,
+    device_matchers,
+    holding,
+    holds,
+    is_switch,
+    marking,
+    matchers_of,
+    switch_trouble,
+)  # fmt: skip
 from fleetview.core.alerts import Alert, AlertState, Places, Source
+from fleetview.core.device import NO_ALERTS, DeviceAlerts
 from fleetview.core.servers import Health, Standing
 from fleetview.core.silences import Matcher, Silence, SilenceState, parse_matchers
 from fleetview_agent.wire import Address
@@ -136,3 +151,39 @@ def test_matchers_are_parted_at_commas_outside_of_quotes(text: str) -> None:
 def test_matchers_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse_matchers(text)
+
+
+def test_filters_see_of_a_device_what_fires_and_what_is_quiet() -> None:
+    quiet = alert("Full", AlertState.SILENCED, device="gw-1", severity="critical")
+    loud = alert("TooHot", AlertState.PENDING, device="gw-1", severity="Warning")
+    found = device_alerts((loud, quiet, alert("Watchdog", device="gw-1")))
+    assert found == DeviceAlerts(
+        1, ("TooHot", "pending", "TooHot:pending", "Full", "silenced", "Full:silenced"), ("warning",)
+    )
+
+
+def test_alerts_are_noted_at_their_devices_and_taken_off_again() -> None:
+    told = Told()
+    told.online("gw-1", "gw-2")
+    told.fleet.drain()
+    for _ in marking(told.fleet, AlertBook((alert(site="plant-1", device="gw-1"),))):
+        pass
+    first, second = (told.fleet.devices[Address("acme", "plant-1", name)] for name in ("gw-1", "gw-2"))
+    assert first.alerts is not None
+    assert (first.alerts.loud, second.alerts) == (1, NO_ALERTS)
+    assert told.fleet.drain().touched == {first}, "nothing that is shown of the other has changed"
+    for _ in marking(told.fleet, AlertBook()):
+        pass
+    assert first.alerts == NO_ALERTS
+    assert told.fleet.drain().touched == {first}
+
+
+def test_a_silence_for_devices_calls_them_as_their_alerts_do() -> None:
+    other = Address("acme", "plant-2", "gw.9")
+    book = AlertBook((Alert({"alertname": "Full", "device": "acme/plant-1/gw-1"}, AlertState.FIRING, None),))
+    assert device_matchers((other,), book) == (
+        Matcher("tenant", "acme"), Matcher("site", "plant-2"), Matcher("device", "gw.9"),
+    )  # fmt: skip
+    assert device_matchers((GW,), book) == (Matcher("device", "acme/plant-1/gw-1"),)
+    assert device_matchers((GW, other), book) == (Matcher("device", r"acme/plant-1/gw-1|gw\.9", is_regex=True),)
+    assert device_matchers((other,), book, whole_sites=True) == (Matcher("tenant", "acme"), Matcher("site", "plant-2"))

@@ -9,21 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetview.core import alerts
-from fleetview.core.alerts import (
-    Alert,
-    AlertState,
-    Place,
-    Places,
-    concerns,
-    fingerprint,
-    merge,
-    read_alertmanager,
-    read_rules,
-    severity_rank,
-    threshold_of,
-    unix_s,
-)
+from fleetview.core import alertread
+from fleetview.core.alertread import read_alertmanager, read_rules, unix_s
+from fleetview.core.alerts import Alert, AlertState, Place, Places, concerns, fingerprint, merge, severity_rank
+from fleetview.core.comparisons import threshold_of
 
 
 def rules(*items: Any, query: str = "cpu > 0.9", **more: Any) -> dict[str, Any]:
@@ -130,7 +119,12 @@ def test_worst_first() -> None:
         ("x < +Inf", "< +Inf"),
         ("a > b", None),
         ("absent(up)", None),
-        ("cpu > 0.9 and on(device) up", None),
+        ("cpu > 0.9 and on(device) up", "> 0.9"),
+        ("count(up == 0)", None),
+        ('a{l="x > 3 or y"} > 5', "> 5"),
+        ("a > 1 or b > 2", None),
+        ("(a >= 0.3) and b >= 5", ">= 0.3"),
+        ("(" * 3000, None),
         ("", None),
     ],
 )
@@ -183,7 +177,7 @@ def test_rules_that_cannot_be_evaluated_are_told() -> None:
 
 
 def test_bounds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "MAX_ALERTS", 2)
+    monkeypatch.setattr(alertread, "MAX_ALERTS", 2)
     assert read_rules(rules(*[ours(n=str(n)) for n in range(5)])).dropped == 3
     assert read_alertmanager([theirs(n=str(n)) for n in range(5)]).dropped == 3
 

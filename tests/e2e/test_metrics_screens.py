@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from support.servers import prometheus, serving
+from support.servers import Asked, answering, prometheus, serving
 from support.wait import wait_until
 from tui.stage import FakeFeed, Stage, Told, address
 
 from fleetview.access import Access
+from fleetview.core.charts import Span
+from fleetview.core.device import Device
+from fleetview.core.devicecolumns import DeviceColumn
+from fleetview.core.happened import happened
+from fleetview.core.panels import DeviceLabels, marks_query
 from fleetview.feeds.prometheus import Prometheus
 from fleetview.feeds.states import Up
+from fleetview.remembered import Remembered
 from fleetview.tui.app import FleetApp, Setup, wall_clock
 from fleetview.tui.glyphs import UNICODE
 from fleetview.tui.metrics import Monitoring
@@ -63,3 +72,95 @@ async def test_a_device_beside_its_peers_the_panels_and_a_query(url: str) -> Non
         await stage.see("parse error")
         row = stage.row_of("^")
         assert stage.rows[row - 1][stage.rows[row].index("^")] == ","
+
+
+class Exporter:
+    """A device that is updated and starts anew after some seconds, and its peer."""
+
+    def __init__(self) -> None:
+        self.began_s = time.time()
+        self.updated = False
+
+    def reply(self, _: Asked) -> tuple[int, bytes, dict[str, str]]:
+        now = time.time()
+        lines = []
+        for device in ("gw-1", "gw-2"):
+            new = self.updated and device == "gw-1"
+            labels = f'tenant="acme",site="plant-1",device="{device}",release="{"1.5.0" if new else "1.4.2"}"'
+            figures = {
+                "device_cpu_ratio": 0.5,
+                "device_heartbeat_interval_seconds": 10,
+                "device_config_version": 13 if new else 12,
+                # Long before, so that the new start is a minute and more later.
+                "device_uptime_seconds": now - self.began_s if new else now - self.began_s + 3600,
+                "network_receive_bytes_total": (now - self.began_s) * 2000,
+                "network_transmit_bytes_total": (now - self.began_s) * 5000,
+            }
+            lines += [f"fleet_{name}{{{labels}}} {value:.3f}\n" for name, value in figures.items()]
+        return 200, "".join(lines).encode(), {"Content-Type": "text/plain"}
+
+
+async def test_what_happened_before_anybody_watched_and_the_network(tmp_path: Path) -> None:
+    exporter = Exporter()
+    with answering(exporter.reply) as fake:
+        target = fake.url.removeprefix("http://")
+        rules = tmp_path / "rules.yml"
+        rules.write_text("groups: [{name: g, interval: 1s, rules: [{alert: Busy, expr: 'fleet_device_cpu_ratio > 0.4'}]}]\n")
+        config = f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}']\n"
+        config += f"scrape_configs: [{{job_name: fleet, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        with prometheus(tmp_path, config=config) as url:
+
+            def answers(query: str) -> bool:
+                return b'"value"' in urlopen(f"{url}/api/v1/query?query={query}").read()
+
+            wait_until(lambda: answers("count_over_time(fleet_device_cpu_ratio%5B1m%5D)%3E3"), 40)
+            exporter.updated = True
+            wait_until(lambda: answers('count_over_time(fleet_device_cpu_ratio{release="1.5.0"}%5B1m%5D)%3E4'), 40)
+            wait_until(lambda: answers("ALERTS"), 40)
+            told = Told(now=wall_clock())
+            told.online("gw-1", "gw-2")
+            monitoring = Monitoring(lambda: Prometheus(Access(url)), scrape_interval_s=1.0)
+            feed = FakeFeed(Up(told.now.mono_s, "5"))
+            app = FleetApp(told.fleet, feed, Setup("plant", "broker.example:8883", UNICODE, monitoring=monitoring))
+            async with app.run_test(size=(160, 70)) as pilot:
+                stage = Stage(told, app, feed, pilot)
+                opened = app.open_device(told.fleet.devices[address("gw-1")])
+                assert opened is not None
+                await opened
+                await stage.press("m", "plus", "plus")
+                await stage.see("network in  1")
+                await stage.see("network out  ")
+                await stage.see("alert Busy fires")
+            source = Prometheus(Access(url))
+            end = math.floor(time.time())
+            span = Span(end - 60, end, 1)
+            marks = await source.range(marks_query(DeviceLabels(), address("gw-1")), span.begin_s + 1, span.end_s, 1)
+            source.close()
+            found = {one.kind: one.text for one in happened(Device(address("gw-1")), marks, span)}
+            assert found == {
+                "alert": "alert Busy fires",
+                "release": "release 1.4.2 -> 1.5.0",
+                "config": "config 12 -> 13",
+                "session": "the agent started",
+            }
+
+
+async def test_columns_of_the_fleet_table(url: str, tmp_path: Path) -> None:
+    told = Told(now=wall_clock())
+    told.online("gw-1", "gw-2", "gw-3", "gw-4", "gw-5")
+    busy = DeviceColumn("busy", "BUSY", "max by ($by) (fleet_device_cpu_ratio{$selector})", "percent")
+    monitoring = Monitoring(lambda: Prometheus(Access(url)), scrape_interval_s=1.0, columns=(busy,))
+    remembered = Remembered(tmp_path / "views.json", "plant")
+    remembered.put("columns", ["busy", "CPU history"])
+    feed = FakeFeed(Up(told.now.mono_s, "5"))
+    setup = Setup("plant", "broker.example:8883", UNICODE, monitoring=monitoring, remembered=remembered)
+    app = FleetApp(told.fleet, feed, setup)
+    async with app.run_test(size=(120, 30)) as pilot:
+        stage = Stage(told, app, feed, pilot)
+        async with asyncio.timeout(20):
+            while "█       97%" not in stage.text:
+                await pilot.pause(0.05)
+        row = stage.rows[stage.row_of("gw-1")]
+        assert row.split("gw-1")[1].split()[0] == "97%"
+        assert stage.rows[stage.row_of("gw-5")].split("gw-5")[1].split()[0] == "-"
+        assert "columns from Prometheus, now" in stage.text

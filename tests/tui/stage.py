@@ -143,6 +143,7 @@ class FakeAlerts:
     problem: Exception | None = None
     """What every question but the regular one comes to."""
     hangs: bool = False
+    wants_groups: bool = False
     rounds: int = 0
     retried: int = 0
     closed: bool = False

@@ -171,12 +171,12 @@ async def test_enter_drills_to_the_device_and_back() -> None:
 
 async def test_the_whole_of_an_alert() -> None:
     async with alerting(FakeAlerts(book())) as stage:
-        await stage.press("a", "x")
+        await stage.press("a", "d")
         await stage.see("vitals_cpu > 0.9")
         assert shows(stage, AlertScreen)
         for words in ("https://runbooks.example/too-hot", "evaluated well", "its condition must hold for 5m", "plant-1"):
             assert words in stage.text
-        await stage.press("escape", "down", "down", "x")
+        await stage.press("escape", "down", "down", "d")
         await stage.see("for 1h 19m more")
         assert "Prometheus does not tell of this alert" in stage.text
 
@@ -221,7 +221,7 @@ async def test_the_cursor_stays_with_its_alert() -> None:
         assert feed.retried == 1
         await stage.tick(1)
         await stage.see("Worse")
-        await stage.press("x")
+        await stage.press("d")
         assert "Slow" in stage.text.splitlines()[stage.row_of("pending")]
 
 

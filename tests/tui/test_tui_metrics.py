@@ -290,7 +290,7 @@ async def test_labels_may_be_others() -> None:
         await charts(stage)
         await stage.see("CPU  90%")
         assert 'instance="gw-1:9100"' in source.asked[0][0]
-        assert 'instance=~"gw\\\\-2:9100|gw\\\\-3:9100"' in source.asked[0][0]
+        assert 'instance=~"gw-2:9100|gw-3:9100"' in source.asked[0][0]
 
 
 # -- the fleet

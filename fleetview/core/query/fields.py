@@ -30,6 +30,8 @@ Reader = Callable[[Any], Any]
 
 UNKNOWN = "unknown"
 """The word for what could not be told; equal to itself, and neither more nor less than another."""
+ALERT_FIELDS = frozenset({"alerts", "alert", "severity"})
+"""What is not known from the broker, but from Prometheus and Alertmanager."""
 FLAGS = ("flapping", "site_outage", "clock_skew", "malformed", "log_gap", "duplicate_id")
 LABEL_PREFIX = "label."
 
@@ -183,6 +185,18 @@ def _reasons(device: Device) -> tuple[str, ...]:
     return (*device.reasons, device.claim_reason) if device.claim_reason else device.reasons
 
 
+def _alerts(device: Device) -> int | None:
+    return None if device.alerts is None else device.alerts.loud
+
+
+def _alert_names(device: Device) -> tuple[str, ...]:
+    return () if device.alerts is None else device.alerts.names
+
+
+def _severities(device: Device) -> tuple[str, ...]:
+    return () if device.alerts is None else device.alerts.severities
+
+
 def _seen_s(now: Clock) -> Reader:
     return lambda device: None if device.seen_mono is None else max(0.0, now()[0] - device.seen_mono)
 
@@ -221,6 +235,9 @@ def device_fields(now: Clock | None) -> Fields:
         Field("why", text, "why it is in the state it is in", reasons, many=True, cost_us=4, uses_clock=True),
         Field("spool", Kind.SIZE, "waiting on the device, such as >10MB", _spool_bytes, cost_us=6),
         Field("rollout", text, "the rollout that it is part of", lambda device: device.rollout, shared=True),
+        Field("alerts", Kind.NUMBER, "that fire or are pending, such as >0", _alerts),
+        Field("alert", text, "an alert's name, state, or name:state", _alert_names, many=True, cost_us=0.6),
+        Field("severity", text, "of an alert that fires", _severities, many=True, cost_us=0.4),
         Field("session", text, "the run of the agent", lambda device: device.session, cost_us=0.4),
     )
     return Fields(

@@ -151,6 +151,18 @@ def any_of(parts: tuple[Node, ...]) -> Node:
     return flat[0] if len(flat) == 1 else Or(flat)
 
 
+def names_in(node: Node) -> frozenset[str]:
+    """The names of all fields that a filter asks for, in lower case; a path into JSON is none of them."""
+    match node:
+        case And() | Or():
+            return frozenset().union(*map(names_in, node.parts))
+        case Not():
+            return names_in(node.part)
+        case Compare() | Exists():
+            return frozenset({node.name.text.lower()})
+    return frozenset()
+
+
 def quote(text: str) -> str:
     """The text in quotes, as the language reads it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -9,14 +9,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from fleetview.core.alertbook import AlertBook, holds, matchers_of
-from fleetview.core.alerts import Alert, Rule
+from fleetview.core.alertcharts import alert_panel, rule_panel
+from fleetview.core.alerts import Alert, AlertGroup, Rule
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.core.silences import Silence
-from fleetview.tui.alert_rows import NOT_CONFIGURED, counts, server_lines
+from fleetview.tui.alert_rows import NOT_CONFIGURED, group_words
+from fleetview.tui.alert_servers import counts, server_lines
 from fleetview.tui.screens.form import Field, FormScreen
+from fleetview.tui.silencing import ask_for_silence, refused
 from fleetview.tui.spans import Line, Span, visible
-from fleetview.tui.view import OPENS_INPUT, Place, View
+from fleetview.tui.view import Place, View, opens_filter
 from fleetview.tui.widgets.alert_list import AlertList, Kind, Row
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
@@ -59,16 +62,16 @@ class AlertsScreen(View):
     CSS_PATH = "alerts.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "back", "back", id="alerts.back", tooltip="Selection, filter: off; then back"),
-        Binding(
-            "slash", "filter", "filter", key_display="/", id="alerts.filter", tooltip="Show only what holds these words",
-            priority=OPENS_INPUT,
-        ),
-        Binding("x", "expression", "expression", id="alerts.expression", tooltip="All of it: expression, labels, runbook"),
+        opens_filter("alerts.filter", "Show only what holds these words"),
+        Binding("x", "expression", "chart", id="alerts.expression", tooltip="The course of its expression, as a chart"),
+        Binding("d", "details", "details", id="alerts.details", tooltip="All of it: expression, labels, runbook, group"),
         Binding("s", "silence", "silence", id="alerts.silence", tooltip="Silence the selection, or what the cursor is on"),
         Binding("e", "extend", "extend", id="alerts.extend", tooltip="Let the silence end later"),
         Binding("E", "expire", "end silence", id="alerts.expire", tooltip="End the silence now"),
         Binding("S", "turn('silences')", "silences", id="alerts.silences", tooltip="The silences, or the alerts again"),
         Binding("R", "turn('rules')", "rules", id="alerts.rules", tooltip="The rules of Prometheus, or the alerts again"),
+        Binding("g", "turn('groups')", "groups", id="alerts.groups", tooltip="Alertmanager's groups, or the alerts again"),
+        Binding("o", "runbook", "runbook", show=False, id="alerts.runbook", tooltip="Copy the link of the runbook"),
         Binding("space", "select", "select", id="alerts.select", tooltip="Select the alert, or no longer"),
         Binding("r", "ask", "ask now", show=False, id="alerts.ask", tooltip="Ask the servers at once"),
         Binding("y", "copy", "copy", show=False, id="alerts.copy", tooltip="Copy name, place and runbook of the alert"),
@@ -135,7 +138,10 @@ class AlertsScreen(View):
             return
         book, text = desk.book or AlertBook(), self.query_one(FilterLine).text
         rows: list[Row]
-        if self._kind == "rules":
+        if self._kind == "groups":
+            rows = [one for one in self._groups(book) if _holds(f"{one.receiver} {group_words(one)}", text)]
+            none = "Alertmanager has no groups" if book.groups is not None else "Alertmanager is asked for its groups"
+        elif self._kind == "rules":
             rows = [one for one in book.rules if _holds(f"{one.name} {one.group} {one.state} {one.query}", text)]
             none = "Prometheus has told of no alerting rules" if desk.book else ""
         elif self._kind == "silences":
@@ -153,12 +159,18 @@ class AlertsScreen(View):
     def _alerts(self, book: AlertBook) -> list[Alert]:
         return list(book.alerts if self._address is None else book.of(self._address))
 
+    def _groups(self, book: AlertBook) -> list[AlertGroup]:
+        own = None if self._address is None else {alert.fingerprint for alert in book.of(self._address)}
+        return [
+            group for group in book.groups or () if own is None or any(alert.fingerprint in own for alert in group.alerts)
+        ]
+
     def _concerns(self, silence: Silence, book: AlertBook) -> bool:
         return self._address is None or any(silence.id in alert.silenced_by for alert in book.of(self._address))
 
     def _title(self) -> None:
         book, where = self.app.desk.book, "all devices" if self._address is None else str(self._address)
-        where = "Prometheus" if self._kind == "rules" else where
+        where = {"rules": "Prometheus", "groups": "Alertmanager"}.get(self._kind, where)
         spans = [Span(f" {self._kind}", "title"), Span(f" of {visible(where)}   ", "dim")]
         if book is not None and self._kind == "alerts":
             spans.append(Span(self._counts))
@@ -182,7 +194,7 @@ class AlertsScreen(View):
         row = self.table.selected
         device = self._device(row) if isinstance(row, Alert) else None
         if device is None:
-            self.action_expression()
+            self.action_details()
         else:
             self.app.open_device(device)
 
@@ -230,14 +242,41 @@ class AlertsScreen(View):
 
     def action_turn(self, kind: Kind) -> None:
         self._kind = "alerts" if kind == self._kind else kind
+        self.app.desk.want_groups(wanted=self._kind == "groups")
         self.table.cursor = 0
         self.show(Changes(), self.app.now())
 
+    def on_unmount(self) -> None:
+        self.app.desk.want_groups(wanted=False)
+
     def action_expression(self) -> None:
+        from fleetview.tui.screens.metrics import open_metrics  # noqa: PLC0415  # imported when first shown
+
+        row, book = self.table.selected, self.app.desk.book or AlertBook()
+        panel = None
+        if isinstance(row, Alert):
+            panel = alert_panel(row, book.places)
+        elif isinstance(row, Rule):
+            panel = rule_panel(row)
+        if panel is None:
+            self.app.notify("Prometheus does not tell of its expression: there is nothing to draw")
+        else:
+            open_metrics(self.app, panel)
+
+    def action_runbook(self) -> None:
+        row = self.table.selected
+        link = row.runbook if isinstance(row, Alert) else None
+        if link is None:
+            self.app.notify("no runbook is given")
+            return
+        self.app.copy_to_clipboard(visible(link))
+        self.app.notify(f"copied the link of the runbook: {visible(link)}", markup=False)
+
+    def action_details(self) -> None:
         from fleetview.tui.screens.alert import AlertScreen  # noqa: PLC0415  # imported when first shown
 
         row, book = self.table.selected, self.app.desk.book
-        if isinstance(row, Alert | Rule) and book is not None:
+        if isinstance(row, Alert | Rule | AlertGroup) and book is not None:
             self.app.push_screen(AlertScreen(row, book))
 
     def action_copy(self) -> None:
@@ -252,17 +291,10 @@ class AlertsScreen(View):
     def action_silence(self) -> None:
         desk = self.app.desk
         chosen = self.table.chosen()
-        if self._refused() or not chosen or desk.book is None:
+        if refused(self.app) or not chosen or desk.book is None:
             return
-        matchers = ", ".join(map(str, matchers_of(chosen, desk.book.places)))
-        fields = (
-            Field("matchers", "which", visible(matchers), 'alertname="DiskFull", device="gw-1"'),
-            Field("for", "for", "2h", "30m, 2h, 1d12h"),
-            Field("author", "author", desk.setup.author, "who does it"),
-            Field("comment", "comment", "", "why; whoever misses the alert will read it"),
-        )
         what = chosen[0].name if len(chosen) == 1 else f"{len(chosen)} alerts"
-        self.app.push_screen(FormScreen(f"silence {visible(what)}", fields, desk.plan_silence, first="comment"))
+        ask_for_silence(self.app, what, matchers_of(chosen, desk.book.places))
 
     def action_extend(self) -> None:
         if (silence := self._silence()) is not None:
@@ -280,7 +312,7 @@ class AlertsScreen(View):
 
     def _silence(self) -> Silence | None:
         """The silence under the cursor, or the one over the alert there that ends last."""
-        if self._refused():
+        if refused(self.app):
             return None
         row, book = self.table.selected, self.app.desk.book or AlertBook()
         if isinstance(row, Silence):
@@ -292,12 +324,6 @@ class AlertsScreen(View):
         if not found:
             self.app.notify("no silence is over it")
         return found[-1] if found else None
-
-    def _refused(self) -> bool:
-        if self.app.desk.setup.read_only is not None:
-            self.app.notify(self.app.desk.setup.read_only, severity="warning", markup=False)
-            return True
-        return False
 
 
 def _said(silence: Silence, text: str) -> bool:

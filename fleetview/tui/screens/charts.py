@@ -14,12 +14,12 @@ from textual.message import Message
 from fleetview.core.ages import age
 from fleetview.core.charts import Window
 from fleetview.core.device import Device
-from fleetview.core.panels import DEVICE_CHARTS, MOST_NAMED, DeviceChart, device_query, window_of
+from fleetview.core.happened import happened
+from fleetview.core.panels import DEVICE_CHARTS, MOST_NAMED, DeviceChart, device_query, marks_query, window_of
 from fleetview.core.roster import Changes, site_of
 from fleetview.tui.chart_lines import GUTTER
 from fleetview.tui.device_pictures import (
     Picture,
-    events_of,
     from_answer,
     from_heartbeats,
     layout,
@@ -223,8 +223,8 @@ class DeviceChartsScreen(ChartView):
         if self._release is not None:
             pictures = [replace(picture, whose=f"peers of {self._release[:20]}") for picture in pictures]
         span = pictures[0].span
-        happened = events_of(self._device, self._alerts(now), span)
-        return [*self._problem(), *pictures_page(pictures, happened, self.cross, size, self.app.glyphs)]
+        events = happened(self._device, self._marks(now), span)
+        return [*self._problem(), *pictures_page(pictures, events, self.cross, size, self.app.glyphs)]
 
     def _problem(self) -> list[Line]:
         """Why Prometheus does not answer, in full: in a heading of a chart there is no room for it."""
@@ -270,12 +270,11 @@ class DeviceChartsScreen(ChartView):
         """Whose devices are its peers; None for those of its site."""
         return self._device.release if self._by_release else None
 
-    def _alerts(self, now: Now) -> Answer | None:
+    def _marks(self, now: Now) -> Answer | None:
         metrics = self.app.metrics
         if not metrics.available:
             return None
-        own = metrics.monitoring.labels.own(self._device.address)
-        query = f'ALERTS{{alertstate="firing",{own}}}'
+        query = marks_query(metrics.monitoring.labels, self._device.address)
         return metrics.course(query, self._span(now), self.window.back_s, ask=self.settled).answer
 
     def heading(self, now: Now) -> Line:

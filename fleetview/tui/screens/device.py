@@ -9,8 +9,9 @@ from textual.binding import Binding, BindingType
 
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
-from fleetview.tui.alert_rows import alert_lines
+from fleetview.tui.alert_page import alert_lines
 from fleetview.tui.device_page import Page, device_page, device_title
+from fleetview.tui.silencing import silence_devices
 from fleetview.tui.spans import Line
 from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
@@ -49,6 +50,7 @@ class DeviceScreen(View):
         Binding("escape,backspace", "back", "back", id="device.back", tooltip="Back to where you came from"),
         Binding("l", "logs", "logs", id="device.logs", tooltip="The logs of this device"),
         Binding("a", "alerts", "alerts", id="device.alerts", tooltip="The alerts of this device"),
+        Binding("A", "silence", "silence", id="device.silence", tooltip="Silence all alerts of this device"),
         Binding("m", "metrics", "metrics", id="device.metrics", tooltip="Charts of this device, from minutes to weeks"),
         Binding("c,x", "order", "ask", id="device.order", tooltip="Ask it: ping, restart, log level, diagnostics"),
         Binding("p", "order_for('ping')", "ping", show=False, id="device.ping", tooltip="Is the agent there"),
@@ -110,6 +112,9 @@ class DeviceScreen(View):
 
     def action_alerts(self) -> None:
         self.app.open_alerts(self._device.address)
+
+    def action_silence(self) -> None:
+        silence_devices(self.app, (self._device,))
 
     def action_logs(self) -> None:
         self.app.open_logs(self._device.address)

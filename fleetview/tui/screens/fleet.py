@@ -9,14 +9,17 @@ from textual.binding import Binding, BindingType
 
 from fleetview.core.device import Device
 from fleetview.core.query import QueryError, compile_devices
-from fleetview.core.query.fields import LABEL_PREFIX
+from fleetview.core.query.fields import ALERT_FIELDS, LABEL_PREFIX
+from fleetview.core.query.tree import names_in
 from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorting import SEVERITY
 from fleetview.tui.columns import ALWAYS, COLUMNS, column
+from fleetview.tui.device_columns import DeviceColumns
 from fleetview.tui.screens.choose import Choice, ChooseScreen
+from fleetview.tui.silencing import silence_devices
 from fleetview.tui.spans import Line, Span
-from fleetview.tui.view import OPENS_INPUT, Place, View
+from fleetview.tui.view import OPENS_INPUT, Place, View, opens_filter
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.filter_line import FilterLine
 from fleetview.tui.widgets.fleet_table import FleetTable
@@ -26,7 +29,7 @@ from fleetview.tui.widgets.overview import OverviewBar
 if TYPE_CHECKING:
     from fleetview.tui.columns import Now
 
-_GROUPS = ("site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "rollout")
+_GROUPS = ("site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "alert", "severity", "rollout")
 
 
 class FleetScreen(View):
@@ -34,12 +37,10 @@ class FleetScreen(View):
 
     CSS_PATH = "fleet.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "slash", "filter", "filter", key_display="/", id="fleet.filter", tooltip="Show only what a filter lets through",
-            priority=OPENS_INPUT,
-        ),
+        opens_filter("fleet.filter", "Show only what a filter lets through"),
         Binding("l", "logs", "logs", id="fleet.logs", tooltip="The logs of the device under the cursor"),
         Binding("a", "alerts", "alerts", id="fleet.alerts", tooltip="What fires, of Prometheus and Alertmanager"),
+        Binding("A", "silence", "silence", show=False, id="fleet.silence", tooltip="Silence the alerts of the selection"),
         Binding("f", "faults", "faults", id="fleet.faults", tooltip="Only devices that somebody should look at, or all"),
         Binding("g", "group", "group", id="fleet.group", tooltip="Group by site, release, health or a label"),
         Binding("s", "sort", "sort", id="fleet.sort", tooltip="Sort by a column; the same one again turns it round"),
@@ -80,7 +81,8 @@ class FleetScreen(View):
         yield FilterLine(app.commander.device_offers)
         yield JumpLine()
         yield TitleLine(id="hint")
-        yield FleetTable(app.fleet, app.glyphs, app.now, app.desk.badge)
+        self._more = DeviceColumns(app)
+        yield FleetTable(app.fleet, app.glyphs, app.now, app.desk.badge, self._more)
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
@@ -127,9 +129,17 @@ class FleetScreen(View):
             parts.append(f"{table.groups:,} groups by {wish.group_by}")
         if wish.sort != SEVERITY or wish.descending:
             parts.append(f"sorted by {wish.sort}{', the largest first' * wish.descending}")
+        if bar.text and not self.app.desk.configured and self._asks_for_alerts():
+            parts.append("nobody tells of alerts: neither Prometheus nor Alertmanager is configured")
+        if self.table.more_columns:
+            parts.append(self._more.words(self.table.more_columns, self.app.now()))
         if self.table.selection:
             parts.append(f"{len(self.table.selection):,} selected")
         return (Span(" " + "   ".join(parts), "dim"),) if parts else ()
+
+    def _asks_for_alerts(self) -> bool:
+        tree = getattr(self.table.arrangement.wish.predicate, "tree", None)
+        return tree is not None and bool(ALERT_FIELDS & names_in(tree))
 
     # -- what the person asks for
 
@@ -163,7 +173,11 @@ class FleetScreen(View):
         self.app.open_device(event.device)
 
     def on_fleet_table_header_clicked(self, event: FleetTable.HeaderClicked) -> None:
-        self._sort_by(column(event.column).sort)
+        sort = column(event.column, self._more.specs).sort
+        if event.column not in self._more.specs or self._more.sortable:
+            self._sort_by(sort)
+        else:
+            self.notify("not sorted by it: Prometheus is asked for the rows in sight only, or there is none")
 
     def on_overview_bar_taken(self, event: OverviewBar.Taken) -> None:
         self.filter_by(event.filter)
@@ -220,7 +234,7 @@ class FleetScreen(View):
         wish = self.table.arrangement.wish
         again = name == wish.sort
         # Of a figure the largest is looked for, of a name the first.
-        largest = name in {"cpu", "memory", "disk", "temp", "seen"}
+        largest = name in {"cpu", "memory", "disk", "temp", "seen", "alerts"} or name in self._more.specs
         self._ask(sort=name, descending=not wish.descending if again else largest)
 
     def action_sort(self) -> None:
@@ -231,6 +245,8 @@ class FleetScreen(View):
             for spec in COLUMNS.values()
             if spec.sort != SEVERITY
         ]
+        if self._more.sortable:
+            choices += [Choice(name, spec.title.lower(), spec.hint, name == now) for name, spec in self._more.specs.items()]
         choices += [Choice(name, name, "a label", name == now) for name in self._labels()]
         self._choose("sort by", choices, lambda found: self._sort_by(found[0]))
 
@@ -244,9 +260,9 @@ class FleetScreen(View):
         width = self.table.width
         shown = self.app.remembered.get("columns") or [name for name, _ in self.table.columns(width).widths]
         choices = [
-            Choice(name, column(name).title.lower(), column(name).hint, name in shown)
-            for name in (*COLUMNS, *self._labels())
-            if name not in ALWAYS
+            Choice(name, spec.title.lower(), spec.hint, name in shown)
+            for name in (*COLUMNS, *self._more.specs, *self._labels())
+            if name not in ALWAYS and (spec := column(name, self._more.specs))
         ]
         self._choose("columns", choices, self._show_columns, many=True)
 
@@ -279,7 +295,9 @@ class FleetScreen(View):
         get = self.app.remembered.get
         names = get("columns")
         if isinstance(names, list):
-            known = [name for name in names if name in COLUMNS or str(name).startswith(LABEL_PREFIX)]
+            known = [
+                name for name in names if name in COLUMNS or name in self._more.specs or str(name).startswith(LABEL_PREFIX)
+            ]
             self.table.choose_columns(known or None)
         try:
             self.table.ask(sort=str(get("sort") or SEVERITY), descending=get("descending") is True)
@@ -295,6 +313,9 @@ class FleetScreen(View):
 
     def action_alerts(self) -> None:
         self.app.open_alerts(None)
+
+    def action_silence(self) -> None:
+        silence_devices(self.app, self.table.chosen())
 
     def action_metrics(self) -> None:
         from fleetview.tui.screens.metrics import open_metrics  # noqa: PLC0415  # imported when first shown

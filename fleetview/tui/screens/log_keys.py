@@ -7,19 +7,11 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from fleetview.tui.view import OPENS_INPUT
+from fleetview.tui.view import OPENS_INPUT, opens_filter
 
 LOG_BINDINGS: list[BindingType] = [
     Binding("escape,backspace", "back", "back", id="logs.back", tooltip="Take the filter away; back to where you came from"),
-    Binding(
-        "slash",
-        "filter",
-        "filter",
-        key_display="/",
-        id="logs.filter",
-        tooltip="Show only what a filter lets through",
-        priority=OPENS_INPUT,
-    ),
+    opens_filter("logs.filter", "Show only what a filter lets through"),
     Binding("e", "seek('ERROR', 1)", "error", id="logs.next_error", tooltip="To the next error"),
     Binding("E", "seek('ERROR', -1)", "error", id="logs.previous_error", tooltip="To the error before"),
     Binding("w", "seek('WARN', 1)", "warning", id="logs.next_warning", tooltip="To the next warning"),

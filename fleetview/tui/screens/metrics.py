@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from fleetview.core.panels import DEFAULT_PANELS, WORST, Panel, window_of, worst
+from fleetview.core.devicecolumns import DeviceColumn
+from fleetview.core.panels import DEFAULT_PANELS, WORST, Panel, window_of, worst, worst_by
 from fleetview.core.query.complete import Completion
 from fleetview.tui.chart_lines import GUTTER
 from fleetview.tui.device_pictures import Frame, layout, window_words
@@ -35,9 +36,12 @@ _NOBODY = (
 )
 
 
-def open_metrics(app: FleetApp) -> AwaitMount | None:
-    """Show the metrics of the fleet."""
-    return app.go(("metrics", None), MetricsScreen)
+def open_metrics(app: FleetApp, panel: Panel | None = None) -> AwaitMount | None:
+    """Show the metrics of the fleet, with a picture above them when one is given."""
+    opened = app.go(("metrics", None), lambda: MetricsScreen(panel))
+    if opened is None and panel is not None and isinstance(app.screen, MetricsScreen):
+        app.screen.show_panel(panel)
+    return opened
 
 
 class MetricsScreen(ChartView):
@@ -50,9 +54,9 @@ class MetricsScreen(ChartView):
         Binding("w", "worst", "worst by", id="metrics.worst", tooltip="The ten worst devices by another figure"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, panel: Panel | None = None) -> None:
         super().__init__()
-        self._asked: Panel | None = None
+        self._asked = panel
         self._worst = next(iter(WORST))
         self._found: list[Found] = []
 
@@ -80,8 +84,25 @@ class MetricsScreen(ChartView):
     def panels(self) -> Sequence[Panel]:
         """What is shown, the query that somebody asked first."""
         own = self.app.metrics.monitoring.panels
-        shown = own or (*DEFAULT_PANELS, worst(self._worst))
+        shown = own or (*DEFAULT_PANELS, self._worst_panel())
         return shown if self._asked is None else (self._asked, *shown)
+
+    def _columns(self) -> Sequence[DeviceColumn]:
+        return self.app.metrics.monitoring.columns
+
+    def _worst_panel(self) -> Panel:
+        column = next((one for one in self._columns() if one.name == self._worst), None)
+        if column is None:
+            return worst(self._worst)
+        query = column.asked(self.app.metrics.monitoring.labels, "$window")
+        return worst_by(column.name, query, column.unit, column.thresholds)
+
+    def show_panel(self, panel: Panel | None) -> None:
+        """A picture above the others, or none."""
+        self._asked = panel
+        self.page.scroll_to(y=0, animate=False, force=True)
+        self.page.focus()
+        self.show_all()
 
     def document(self, now: Now) -> list[Line]:
         self._found = []
@@ -125,25 +146,23 @@ class MetricsScreen(ChartView):
         self.query_one(PromqlLine).open()
 
     def on_promql_line_asked(self, event: PromqlLine.Asked) -> None:
-        self._asked = Panel(event.query, event.query) if event.query else None
         if event.query:
             self.app.metrics.ask_anew(event.query)
-        self.page.scroll_to(y=0, animate=False, force=True)
-        self.page.focus()
-        self.show_all()
+        self.show_panel(Panel(event.query, event.query) if event.query else None)
 
     def on_promql_line_closed(self) -> None:
         self.page.focus()
 
     def action_worst(self) -> None:
-        choices = [Choice(name, name, marked=name == self._worst) for name in WORST]
+        own = [Choice(one.name, one.name, "a column of the fleet table", one.name == self._worst) for one in self._columns()]
+        choices = [*(Choice(name, name, marked=name == self._worst) for name in WORST), *own]
         self.app.push_screen(ChooseScreen("the ten worst devices by", choices), self._worst_chosen)
 
     def _worst_chosen(self, chosen: list[str] | None) -> None:
         if chosen:
             self._worst = chosen[0]
             if self.app.metrics.monitoring.panels:
-                self._asked = worst(self._worst)
+                self._asked = self._worst_panel()
             self.show_all()
 
     def action_back(self) -> None:

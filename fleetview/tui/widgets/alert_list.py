@@ -1,4 +1,4 @@
-"""Alerts, worst first, or the silences, or the rules; the cursor stays with what it is on."""
+"""Alerts, worst first, or the silences, the rules, the groups; the cursor stays with what it is on."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ from collections.abc import Callable, Hashable
 from typing import Literal
 
 from fleetview.core.alertbook import AlertBook
-from fleetview.core.alerts import Alert, Rule
+from fleetview.core.alerts import Alert, AlertGroup, Rule
 from fleetview.core.silences import Silence
-from fleetview.tui.alert_rows import alert_head, alert_row, rule_head, rule_row, silence_head, silence_row
+from fleetview.tui.alert_rows import (
+    alert_head,
+    alert_row,
+    group_head,
+    group_row,
+    rule_head,
+    rule_row,
+    silence_head,
+    silence_row,
+)
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.spans import EMPTY, Line, Span, pad, wrap
 from fleetview.tui.widgets.lines import LineList
 
-Row = Alert | Silence | Rule
+Row = Alert | Silence | Rule | AlertGroup
 Key = Hashable
 """What tells rows apart from one round to the next."""
-Kind = Literal["alerts", "silences", "rules"]
+Kind = Literal["alerts", "silences", "rules", "groups"]
 
 
 class AlertList(LineList):
@@ -81,14 +90,17 @@ class AlertList(LineList):
     def header(self, width: int) -> Line | None:
         if not self._rows:
             return None
-        return {"alerts": alert_head, "silences": silence_head, "rules": rule_head}[self._kind](width)
+        heads = {"alerts": alert_head, "silences": silence_head, "rules": rule_head, "groups": group_head}
+        return heads[self._kind](width)
 
     def row(self, index: int, width: int) -> Line:
         row = self._rows[index]
         if isinstance(row, Silence):
             return silence_row(row, self._book, self._now(), self._glyphs)
         if isinstance(row, Rule):
-            return rule_row(row, self._glyphs)
+            return rule_row(row, self._now(), width, self._glyphs)
+        if isinstance(row, AlertGroup):
+            return group_row(row, self._book.places, self._glyphs)
         selected = _key(row) in self.selection
         return alert_row(row, self._book, self._now(), width, self._glyphs, selected=selected)
 
@@ -102,5 +114,7 @@ class AlertList(LineList):
 def _key(row: Row) -> Key:
     if isinstance(row, Rule):
         return (row.group, row.name, row.query)
+    if isinstance(row, AlertGroup):
+        return (row.receiver, frozenset(row.labels.items()))
     # Not the fingerprint: of ten thousand alerts that takes half a second.
     return row.id if isinstance(row, Silence) else frozenset(row.labels.items())

@@ -107,9 +107,7 @@ class CommandBar(Vertical):
 
     def on_offers_clicked(self, event: Offers.Clicked) -> None:
         event.stop()
-        if event.index < len(self._offers.offers):
-            self._input.take(self._offers.offers[event.index])
-            self._input.focus()
+        self._input.take_clicked(event.index)
 
     async def on_command_bar_left(self) -> None:
         await self.close()

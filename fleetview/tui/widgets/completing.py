@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
@@ -142,6 +144,12 @@ class CompletingInput(Input):
         """Put an offer in its place."""
         self.value, self.cursor_position = taken(self.value, offer)
 
+    def take_clicked(self, index: int) -> None:
+        """Put the offer in its place that was clicked."""
+        if index < len(self.offers.offers):
+            self.take(self.offers.offers[index])
+            self.focus()
+
     def action_take(self) -> None:
         at_end = self.cursor_position >= len(self.value)
         if self.offers.offers and (at_end or self.chosen is not None):
@@ -154,3 +162,58 @@ class CompletingInput(Input):
 
     def on_blur(self) -> None:
         self.withdraw()
+
+
+class CompletingLine(Vertical):
+    """A line that opens for typing, with its offers floating below the word. Those made of it say what happens then.
+
+    They override the two plain methods, not the handlers: Textual calls every handler of a class and its bases.
+    """
+
+    DEFAULT_CSS = """
+    CompletingLine { height: auto; display: none; }
+    CompletingLine.-open { display: block; }
+    CompletingLine Input { height: 1; border: none; padding: 0 1; }
+    CompletingLine Offers { overlay: screen; }
+    """
+
+    def __init__(self, typed: CompletingInput) -> None:
+        super().__init__()
+        self._input = typed
+
+    def compose(self) -> ComposeResult:
+        yield self._input
+        yield self._input.offers
+
+    def text_edited(self, text: str) -> None:
+        """The text changed."""
+
+    def text_entered(self, text: str) -> None:
+        """Enter, with nothing chosen of what was offered."""
+
+    def open(self) -> None:
+        """Start typing."""
+        self.add_class("-open")
+        self.screen.set_focus(self._input)  # at once: the next key may be there already
+
+    def close_if_empty(self) -> None:
+        """An empty line takes no room."""
+        if not self._input.value.strip():
+            self.remove_class("-open")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._input.look_for_offers()
+        self.text_edited(event.value)
+
+    def on_offers_clicked(self, event: Offers.Clicked) -> None:
+        event.stop()
+        self._input.take_clicked(event.index)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self._input.chosen is not None:
+            self._input.take(self._input.chosen)
+            return
+        self.close_if_empty()
+        self.text_entered(event.value)

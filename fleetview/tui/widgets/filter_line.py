@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from fleetview.tui.widgets.completing import CompletingInput, Offers, Source
+from fleetview.tui.widgets.completing import CompletingInput, CompletingLine, Offers, Source
 
 if TYPE_CHECKING:
     from fleetview.core.query.complete import Completion
@@ -43,16 +42,12 @@ class FilterInput(CompletingInput):
     ]
 
 
-class FilterLine(Vertical):
+class FilterLine(CompletingLine):
     """An input that opens with `/`."""
 
     DEFAULT_CSS = """
-    FilterLine { height: auto; display: none; }
-    FilterLine.-open { display: block; }
-    FilterLine Input { height: 1; border: none; padding: 0 1; }
     FilterLine Static { height: auto; display: none; padding: 0 1; color: $text-error; }
     FilterLine.-wrong Static { display: block; }
-    FilterLine Offers { overlay: screen; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "clear", "no filter", id="filter.clear", tooltip="Take the filter away"),
@@ -71,19 +66,14 @@ class FilterLine(Vertical):
     def __init__(
         self, source: Source = _nothing, placeholder: str = "filter: health:critical site:plant-*  or any text"
     ) -> None:
-        super().__init__()
+        offers = Offers(floating=True)
+        super().__init__(FilterInput(lambda text, at: _wanted(text, at, source(text, at)), offers, placeholder))
         self._problem: str | None = None
-        self._offers = Offers(floating=True)
-        self._input = FilterInput(
-            lambda text, cursor: _wanted(text, cursor, source(text, cursor)),
-            self._offers,
-            placeholder,
-        )
 
     def compose(self) -> ComposeResult:
         yield self._input
         yield Static(markup=False)
-        yield self._offers
+        yield self._input.offers
 
     @property
     def text(self) -> str:
@@ -94,11 +84,6 @@ class FilterLine(Vertical):
     def is_wrong(self) -> bool:
         """Whether what is typed cannot be read, and something else is in force."""
         return self._problem is not None
-
-    def open(self) -> None:
-        """Start typing."""
-        self.add_class("-open")
-        self.screen.set_focus(self._input)  # at once: the next key may be there already
 
     def put(self, text: str) -> None:
         """Have this filter, as if somebody had typed it; nothing is typed further."""
@@ -116,24 +101,10 @@ class FilterLine(Vertical):
         self.set_class(problem is not None and not (unfinished and self._input.has_focus), "-wrong")
         self.query_one(Static).update(problem or "")
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        self._input.look_for_offers()
-        self.post_message(self.Edited(event.value))
+    def text_edited(self, text: str) -> None:
+        self.post_message(self.Edited(text))
 
-    def on_offers_clicked(self, event: Offers.Clicked) -> None:
-        event.stop()
-        if event.index < len(self._offers.offers):
-            self._input.take(self._offers.offers[event.index])
-            self._input.focus()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        if self._input.chosen is not None:
-            self._input.take(self._input.chosen)
-            return
-        if not event.value.strip():
-            self.remove_class("-open")
+    def text_entered(self, text: str) -> None:  # noqa: ARG002  # it is in force already
         self.complain(self._problem)
         self.post_message(self.Done())
 

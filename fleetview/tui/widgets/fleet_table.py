@@ -16,6 +16,7 @@ from fleetview.core.arrangement import Arrangement, Group, Row
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.roster import Changes, NameSizes
+from fleetview.core.sorting import nothing_more
 from fleetview.tui.columns import Columns, Now, layout
 from fleetview.tui.fleet_rows import device_row, group_row, outage_row
 from fleetview.tui.glyphs import Glyphs
@@ -25,6 +26,7 @@ from fleetview_agent.wire import Address
 
 if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
+    from fleetview.tui.device_columns import DeviceColumns
 
 QUIET_S = 2.0
 """Rows stay where they are until the person has not moved for this long."""
@@ -66,6 +68,7 @@ class FleetTable(LineList):
         glyphs: Glyphs,
         now: Callable[[], Now],
         badge_of: Callable[[Address], Badge | None] = lambda _: None,
+        more: DeviceColumns | None = None,
     ) -> None:
         super().__init__(id="fleet-table")
         self.selection: set[Device] = set()
@@ -74,7 +77,8 @@ class FleetTable(LineList):
         self._glyphs = glyphs
         self._now = now
         self._badge_of = badge_of
-        self._arrangement = Arrangement(fleet, now)
+        self._more = more
+        self._arrangement = Arrangement(fleet, now, nothing_more if more is None else more.sorter)
         self._chosen_columns: Sequence[str] | None = None
         self._columns: Columns | None = None
         self._head: tuple[object, Line] = (None, EMPTY)
@@ -106,6 +110,12 @@ class FleetTable(LineList):
         self._to_top = self._to_top or not wish.keys() <= {"predicate", "faults_only"}
         self._start()
 
+    @property
+    def more_columns(self) -> list[str]:
+        """The columns shown that are filled from elsewhere."""
+        columns = self._columns
+        return [] if columns is None else [name for name, _ in columns.widths if name in columns.more]
+
     def choose_columns(self, names: Sequence[str] | None) -> None:
         """Show these columns; None for those that there is room for."""
         self._chosen_columns = names
@@ -113,8 +123,18 @@ class FleetTable(LineList):
         self._shown = {}
         self.repaint()
 
+    def in_sight(self, around: int = 0) -> list[Device]:
+        """The devices of the rows that are shown, and of so many above and below them."""
+        top = self.scroll_offset.y
+        rows = self._arrangement.rows[max(0, top - around) : top + self.page + around]
+        return [row for row in rows if isinstance(row, Device)]
+
     def show(self, changes: Changes, now: Now) -> None:
         """Take in what changed."""
+        if self._more is not None:
+            by = self._arrangement.wish.sort
+            wanted = [*self.more_columns, by] if by in self._more.specs else self.more_columns
+            self._more.look(wanted, self.in_sight, now)
         table = self._arrangement
         table.note(changes)
         self.selection -= changes.removed
@@ -199,6 +219,11 @@ class FleetTable(LineList):
         self.selection = set()
         self.repaint()
 
+    def chosen(self) -> set[Device]:
+        """The devices that are selected, or those under the cursor."""
+        row = self.selected
+        return set(self.selection) if self.selection or row is None else set(self._devices_of(row))
+
     def _devices_of(self, row: Row) -> Iterable[Device]:
         if isinstance(row, Device):
             return (row,)
@@ -235,7 +260,9 @@ class FleetTable(LineList):
         sizes = (roster.name_sizes, len(roster.tenants))
         if self._columns is None or self._columns.of_width != width or self._sized_for != sizes:
             self._sized_for = sizes
-            self._columns = layout(width, *self._sized_for, self._chosen_columns)
+            self._columns = layout(
+                width, *self._sized_for, self._chosen_columns, {} if self._more is None else self._more.specs
+            )
         return self._columns
 
     def header(self, width: int) -> Line:
@@ -251,7 +278,10 @@ class FleetTable(LineList):
         if isinstance(row, Device):
             indent = row.in_outage and not self._arrangement.wish.group_by
             badge, chosen = self._badge_of(row.address), row in self.selection
-            return device_row(row, self.columns(width), now, self._glyphs, indent=indent, selected=chosen, badge=badge)
+            drawn = None if self._more is None else self._more.cell
+            return device_row(
+                row, self.columns(width), now, self._glyphs, indent=indent, selected=chosen, badge=badge, drawn=drawn
+            )
         if isinstance(row, Group):
             folded = row.value not in self._arrangement.unfolded
             selected = sum(device in self.selection for device in row.devices) if self.selection else 0
