@@ -219,11 +219,6 @@ class FleetTable(LineList):
         self.selection = set()
         self.repaint()
 
-    def chosen(self) -> set[Device]:
-        """The devices that are selected, or those under the cursor."""
-        row = self.selected
-        return set(self.selection) if self.selection or row is None else set(self._devices_of(row))
-
     def _devices_of(self, row: Row) -> Iterable[Device]:
         if isinstance(row, Device):
             return (row,)
