@@ -32,6 +32,8 @@ class Server:
     """Its URL, without a password."""
     standing: Standing
     answered_mono_s: float | None = None
+    per_minute: int = 0
+    """Questions put to it within a minute."""
 
     @property
     def answers(self) -> bool:

@@ -45,6 +45,8 @@ class Health(StrEnum):
     """How a server answers. The value is the word on the screen; `OTHER` is said as `Service.other`."""
 
     UNASKED = "not asked yet"
+    STARTING = "starting"
+    """It was started together with us, and need not answer yet."""
     UP = "up"
     SLOW = "slow"
     PARTIAL = "partial"
@@ -59,6 +61,8 @@ class Health(StrEnum):
 
 
 ANSWERS = frozenset({Health.UP, Health.SLOW, Health.PARTIAL})
+EARLY = frozenset({Health.UNASKED, Health.STARTING})
+"""Nothing is known yet, and nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,10 @@ class Prometheus:
         """How it stood when last asked."""
         return self.asking.standing
 
+    async def feel(self) -> bool:
+        """Whether it answers again that did not; see `Asking.feel`."""
+        return await self.asking.feel(_BUILD_INFO)
+
     def per_minute(self) -> int:
         """Requests within the last minute."""
         return self.asking.per_minute()

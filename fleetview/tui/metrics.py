@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from fleetview.core.charts import Span
+from fleetview.core.charts import Span, Window
 from fleetview.core.panels import DeviceLabels, Panel
-from fleetview.core.servers import told
+from fleetview.core.servers import Health, told
 from fleetview.feeds.web import AskError
 from fleetview.tui.view import View
 from fleetview_agent.endpoint import LinkError
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from fleetview.core.series import Answer
     from fleetview.tui.app import FleetApp
 
-LEAST_EVERY_S = 10.0
+LEAST_EVERY_S = 5.0
 """No picture is asked for more often."""
+STARTING_EVERY_S = 1.0
+"""But of a server that is just starting."""
 MOST_EVERY_S = 60.0
 """A picture of a month, too, ends now."""
 MAX_KEPT = 128
@@ -64,6 +66,10 @@ class Monitoring:
     labels: DeviceLabels = field(default_factory=DeviceLabels)
     panels: Sequence[Panel] = ()
     """Empty for the default ones."""
+    window: Window = field(default_factory=Window)
+    """Which time a chart shows at first."""
+    advice: str | None = None
+    """How to come by a Prometheus, where there is an easy way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class Found:
     """Why there is no newer answer."""
     asked_mono_s: float = 0.0
     answered_mono_s: float | None = None
+    starting: bool = False
+    """There is no answer because the server is still starting."""
 
 
 NOTHING = Found()
@@ -156,13 +164,20 @@ class Metrics:
     ) -> Found:
         found = self._found.get(key)
         now = self._app.now().mono_s
-        old = found is None or now - found.asked_mono_s >= every_s
+        old = found is None or now - found.asked_mono_s >= self._patience_s(found, every_s)
         if ask and old and self.available and key not in self._tasks:
             self._start(key, self._ask(key, put, span, now))
         if found is None:
             return NOTHING
         self._found.move_to_end(key)
         return found
+
+    def _patience_s(self, found: Found, every_s: float) -> float:
+        """After how long a question is asked again: where nothing was there yet, sooner."""
+        if found.starting:
+            return STARTING_EVERY_S
+        empty = found.answer is not None and not found.answer.series and found.answer.text is None
+        return min(every_s, max(LEAST_EVERY_S, self.monitoring.scrape_interval_s)) if empty else every_s
 
     def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
@@ -179,7 +194,9 @@ class Metrics:
         try:
             answer = await put()
         except AskError as err:
-            found = replace(before, problem=told(str(err)), asked_mono_s=asked_mono_s)
+            starting = err.verdict.health is Health.STARTING
+            problem = None if starting else told(str(err))
+            found = replace(before, problem=problem, asked_mono_s=asked_mono_s, starting=starting)
         except (OSError, ValueError, LinkError) as err:  # a certificate that cannot be read
             found = replace(before, problem=told(f"{type(err).__name__}: {err}"), asked_mono_s=asked_mono_s)
         else:

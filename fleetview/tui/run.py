@@ -8,8 +8,8 @@ import locale
 import os
 import shlex
 import sys
-from collections.abc import Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fleetview.configfile import ConfigError, nearest
@@ -17,10 +17,11 @@ from fleetview.tui.commands import alias_problems
 
 if TYPE_CHECKING:
     from fleetview.config import Context
+    from fleetview.core.charts import Window
+    from fleetview.feeds.prometheus import Prometheus
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
     from fleetview.tui.alert_desk import AlertSetup
-    from fleetview.tui.metrics import Monitoring, Source
 
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
 
@@ -75,54 +76,62 @@ class DashboardFeed:
         self._connection.retry_now()
 
 
-def _alert_setup(context: Context) -> AlertSetup:
+def _one_prometheus(context: Context) -> Callable[[], Prometheus] | None:
+    """One for all who ask, made when the first of them does: what is in flight and in a minute is bounded together."""
+    access = context.prometheus_access
+    if access is None:
+        return None
+
+    @cache
+    def connect() -> Prometheus:
+        from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415  # the HTTP client, for who has whom to ask
+
+        return Prometheus(access)
+
+    return connect
+
+
+def _alert_setup(context: Context, prometheus: Callable[[], Prometheus] | None, advice: str | None) -> AlertSetup:
     from fleetview.tui.alert_desk import AlertFeed, AlertSetup  # noqa: PLC0415
 
     def feed() -> AlertFeed:
         from fleetview.feeds.alertwatch import AlertWatch  # noqa: PLC0415  # the HTTP client, for who has whom to ask
 
-        return AlertWatch.of(context)
+        return AlertWatch.of(context, None if prometheus is None else prometheus())
 
     read_only = None
     if context.read_only:
         read_only = f"{context.title} is read-only ({context.origins['read_only']}): silences are not changed from here"
-    options = "" if context.name is None else f" --context {shlex.quote(context.name)}"
-    if context.name is None and context.alertmanager_access is not None:
+    in_file = context.name is not None and "context" in context.origins  # the demo's stands in no file
+    options = f" --context {shlex.quote(context.name)}" if in_file and context.name else ""
+    if not in_file and context.alertmanager_access is not None:
         options = f" --alertmanager {shlex.quote(context.alertmanager_access.url)}"
     try:
         author = getpass.getuser()
     except (OSError, KeyError):  # nobody is logged in, as in a container
         author = ""
     asked = context.prometheus_access is not None or context.alertmanager_access is not None
-    return AlertSetup(feed if asked else None, read_only, author, options)
+    return AlertSetup(feed if asked else None, read_only, author, options, advice)
 
 
-def _monitoring(context: Context) -> Monitoring:
-    from fleetview.tui.metrics import Monitoring  # noqa: PLC0415
+def run_dashboard(context: Context, *, window: Window | None = None, advice: str | None = None) -> int:
+    """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn.
 
-    access = context.prometheus_access
-
-    def connect() -> Source:
-        from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415  # when somebody first looks
-
-        return Prometheus(access)  # type: ignore[arg-type]  # not None, or this is not called
-
-    return Monitoring(None if access is None else connect, context.scrape_interval_s, context.device_labels, context.panels)
-
-
-def run_dashboard(context: Context) -> int:
-    """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
+    Charts show `window` at first; `advice` says in one line how to come by the servers that are not there.
+    """
     display = context.display
     _prepare_environment(display.theme)
     from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
 
     from fleetview import paths  # noqa: PLC0415
+    from fleetview.core.charts import Window  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.core.logbook import Logbook  # noqa: PLC0415
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
     from fleetview.remembered import Remembered  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
+    from fleetview.tui.metrics import Monitoring  # noqa: PLC0415
 
     problems = [f"{display.file}: {problem}" for problem in alias_problems(display.aliases)]
     if display.theme is not None and display.theme not in BUILTIN_THEMES:
@@ -137,6 +146,7 @@ def run_dashboard(context: Context) -> int:
         keymap = checked_keymap(display)
     _spare_collections()
     fleet = Fleet(Logbook() if context.log_bytes is None else Logbook(context.log_bytes))
+    prometheus = _one_prometheus(context)
     glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
     setup = Setup(
         context.title,
@@ -145,9 +155,11 @@ def run_dashboard(context: Context) -> int:
         link=display.link,
         aliases=display.aliases,
         keymap=keymap,
-        alerts=_alert_setup(context),
+        alerts=_alert_setup(context, prometheus, advice),
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
+        monitoring=Monitoring(
+            prometheus, context.scrape_interval_s, context.device_labels, context.panels, window or Window(), advice
+        ),
     )
-    setup = replace(setup, monitoring=_monitoring(context))
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
     return app.run(mouse=not display.no_mouse) or app.return_code or 0
