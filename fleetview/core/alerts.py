@@ -53,6 +53,7 @@ _UNKNOWN_RANK = 3
 _THRESHOLD = re.compile(
     r"(==|!=|<=|>=|<|>)\s*(?:bool\s+)?([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf)\s*\)?\s*\Z", re.IGNORECASE
 )
+_SETS = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)|[(){}\[\]]|\b(?:and|or|unless)\b""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,25 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def threshold_of(query: str) -> str | None:
-    """`> 0.9` for an expression that ends with it."""
-    found = _THRESHOLD.search(query)
+    """`> 0.9` for an expression that ends with it, or whose left side does before `and` or `unless`: its value is kept."""
+    found = _THRESHOLD.search(_kept_side(query))
     return None if found is None else f"{found[1]} {found[2]}"
+
+
+def _kept_side(query: str, brackets: int = 3) -> str:
+    """What an expression has its value from; nothing where `or` leaves that open."""
+    query, depth = query.strip(), 0
+    whole = query.startswith("(")
+    for found in _SETS.finditer(query):
+        text = found[0].lower()
+        if text in {"(", "{", "["}:
+            depth += 1
+        elif text in {")", "}", "]"}:
+            depth -= 1
+            whole = whole and (depth > 0 or found.end() == len(query))
+        elif not depth and found[1] is None:
+            return "" if text == "or" else query[: found.start()]
+    return _kept_side(query[1:-1], brackets - 1) if whole and not depth and brackets else query
 
 
 def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)

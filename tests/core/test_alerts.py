@@ -130,7 +130,12 @@ def test_worst_first() -> None:
         ("x < +Inf", "< +Inf"),
         ("a > b", None),
         ("absent(up)", None),
-        ("cpu > 0.9 and on(device) up", None),
+        ("cpu > 0.9 and on(device) up", "> 0.9"),
+        ('silent{site!="and (more"} > 0\nunless (ratio >= 0.3 and silent >= 5)', "> 0"),
+        ("(a > 1 and b > 2)", "> 1"),
+        ("a > 1 or b > 2", None),
+        ("brand > 2", "> 2"),
+        ("(" * 5_000 + "a" + ")" * 5_000 + " > 2", "> 2"),
         ("", None),
     ],
 )
