@@ -19,6 +19,8 @@ from fleetview_agent.wire.topics import Address
 LOUD = frozenset({AlertState.FIRING, AlertState.PENDING})
 OLD_S = 150.0
 """What a source told that has not answered for so long is not current any more: two rounds on a slow link, and some."""
+_UNTOLD_S = 90.0
+"""A switch that has fired for less need not be known to Alertmanager yet: Prometheus tells it every minute."""
 _SPECIAL = frozenset(".+*?()|[]{}^$\\")
 _NAMES_OF_SWITCHES = ("watchdog", "deadman")
 
@@ -144,7 +146,7 @@ def is_switch(alert: Alert) -> bool:
     return any(word in name for word in _NAMES_OF_SWITCHES) or alert.severity in {"watchdog", "deadman"}
 
 
-def switch_trouble(alerts: Iterable[Alert], before: frozenset[str], servers: Sequence[Server]) -> str | None:
+def switch_trouble(alerts: Iterable[Alert], before: frozenset[str], servers: Sequence[Server], unix_s: float) -> str | None:
     """What is wrong with the dead man's switch, as far as the servers that answer can tell."""
     answering = {one.source for one in servers if one.answers}
     if answering != {one.source for one in servers}:
@@ -154,7 +156,8 @@ def switch_trouble(alerts: Iterable[Alert], before: frozenset[str], servers: Seq
         return f"the dead man's switch {gone[0]} fires no more: alerts may not come through"
     if {"prometheus", "alertmanager"} <= answering:
         for name, alert in sorted(firing.items()):
-            if alert.state is AlertState.FIRING and "alertmanager" not in alert.sources:
+            young = alert.since_unix_s is not None and unix_s - alert.since_unix_s < _UNTOLD_S
+            if alert.state is AlertState.FIRING and "alertmanager" not in alert.sources and not young:
                 return f"the dead man's switch {name} fires, and Alertmanager does not know: nobody is told of alerts"
     for name, alert in sorted(firing.items()):
         if alert.state in {AlertState.SILENCED, AlertState.INHIBITED}:

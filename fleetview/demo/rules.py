@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 FILES = ("recording_rules.yml", "alert_rules.yml")
-PATIENCE_S = 15
+PATIENCE_S = 10
 """The longest `for:` of the demo."""
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "deploy" / "prometheus", _PACKAGE.parent / "deploy" / "prometheus")

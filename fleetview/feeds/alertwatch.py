@@ -72,7 +72,7 @@ class AlertWatch:
         return Felt(book, any(back))
 
     def _book(self, seen: AlertsSeen, servers: tuple[Server, ...], silences: dict[str, Silence]) -> AlertBook:
-        trouble = switch_trouble(seen.alerts, self._switches, servers)
+        trouble = switch_trouble(seen.alerts, self._switches, servers, time())
         firing = {one.name for one in seen.alerts if is_switch(one) and one.state is AlertState.FIRING}
         tenant, site = self._scope
         return AlertBook(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
 
 EVERY_S = 15.0
+LEAST_EVERY_S = 5.0
 SLOW_EVERY_S = 60.0
 FEEL_EVERY_S = 2.0
 """Between two rounds: that a server is gone is to be seen within five seconds."""
@@ -92,6 +93,8 @@ class AlertSetup:
     """Who sits here."""
     options: str = ""
     """What the command line needs to mean the same Alertmanager."""
+    every_s: float = EVERY_S
+    """Between two rounds, where the link is fast."""
     advice: str | None = None
     """How to come by who is not there, where there is an easy way."""
 
@@ -129,7 +132,7 @@ class AlertDesk:
     @property
     def every_s(self) -> float:
         """Between two rounds."""
-        return SLOW_EVERY_S if self._app.pace.link == "slow" else EVERY_S
+        return SLOW_EVERY_S if self._app.pace.link == "slow" else self.setup.every_s
 
     def start(self) -> None:
         """Ask from now on."""

@@ -92,7 +92,7 @@ def _one_prometheus(context: Context) -> Callable[[], Prometheus] | None:
 
 
 def _alert_setup(context: Context, prometheus: Callable[[], Prometheus] | None, advice: str | None) -> AlertSetup:
-    from fleetview.tui.alert_desk import AlertFeed, AlertSetup  # noqa: PLC0415
+    from fleetview.tui.alert_desk import EVERY_S, LEAST_EVERY_S, AlertFeed, AlertSetup  # noqa: PLC0415
 
     def feed() -> AlertFeed:
         from fleetview.feeds.alertwatch import AlertWatch  # noqa: PLC0415  # the HTTP client, for who has whom to ask
@@ -111,7 +111,8 @@ def _alert_setup(context: Context, prometheus: Callable[[], Prometheus] | None, 
     except (OSError, KeyError):  # nobody is logged in, as in a container
         author = ""
     asked = context.prometheus_access is not None or context.alertmanager_access is not None
-    return AlertSetup(feed if asked else None, read_only, author, options, advice)
+    every_s = min(EVERY_S, max(LEAST_EVERY_S, context.scrape_interval_s))  # oftener than it learns it cannot tell
+    return AlertSetup(feed if asked else None, read_only, author, options, every_s, advice)
 
 
 def run_dashboard(context: Context, *, window: Window | None = None, advice: str | None = None) -> int:

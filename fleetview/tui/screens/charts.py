@@ -162,7 +162,10 @@ class ChartView(View):
         """How to come by a Prometheus, where there is none and an easy way."""
         metrics = self.app.metrics
         words = None if metrics.available else metrics.monitoring.advice
-        return [(Span(f" no Prometheus; {words}", "dim"),), EMPTY] if words else []
+        if not words:
+            return []
+        lead = (Span(" "),)
+        return [*((*lead, *line) for line in wrap(f"no Prometheus; {words}", self.page.width - 2, "dim")), EMPTY]
 
     # -- which time, and which moment of it
 
