@@ -13,11 +13,12 @@ from fleetview.core.panels import DEVICE_CHARTS, Panel, worst
 from fleetview.core.samples import MINUTES, Figure, Hour
 from fleetview.core.series import Answer, Series
 from fleetview.tui.chart_lines import GUTTER
-from fleetview.tui.device_pictures import MOST_PEERS, Frame, Picture, minutes, picture_lines
+from fleetview.tui.device_pictures import MOST_PEERS, Frame, Picture, latest, minutes, picture_lines
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.metrics import Found
 from fleetview.tui.panel_lines import MOST_LISTED, panel_lines
 from fleetview.tui.spans import EMPTY, Line, beside
+from fleetview.tui.spans import Span as Text
 
 _KEPT: Mapping[str, tuple[Figure, float]] = {
     "CPU": (Figure.CPU, 1.0),
@@ -35,13 +36,18 @@ def fleet_page(
 ) -> list[Line]:
     """Of each figure the highest of all devices and what is usual; how many are in which state; the worst of a column."""
     width = frame.columns + GUTTER + 1
-    drawn = [list(picture_lines(picture, (), frame, glyphs)) for picture in _pictures(fleet, span, frame, now_unix_s)]
+    pictures = list(_pictures(fleet, span, frame, now_unix_s))
+    empty = [picture for picture in pictures if latest(picture.own) is None]
+    drawn = [list(picture_lines(picture, (), frame, glyphs)) for picture in pictures if picture not in empty]
     lists = (_state_panel(fleet), _worst_panel(fleet, column))
     drawn += [list(panel_lines(panel, found, frame, width, glyphs)) for panel, found in lists]
     lines: list[Line] = []
     for first in range(0, len(drawn), side):
         row = [[*each, EMPTY] for each in drawn[first : first + side]]
         lines += beside(row[0], row[1], width, gap=3) if len(row) > 1 else row[0]
+    if empty:
+        words = ", ".join(picture.chart.title.partition(",")[0] for picture in empty)
+        lines.append((Text(f" no device tells of {words}", "dim"),))
     return lines
 
 

@@ -43,6 +43,7 @@ async def test_the_metrics_of_the_fleet_are_drawn_from_heartbeats(size: tuple[in
         assert "plant-1/gw-1" in stage.rows[at + 1]
         assert "plant-1/gw-2" in stage.rows[at + 4]
         await stage.see("devices by state")
+        await stage.see("no device tells of memory, temperature, error rate, p95 latency")
         assert any(row.strip().startswith("online") and " 4  " in row for row in stage.rows)
 
 
