@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -74,6 +75,7 @@ def _show(stage: Stage, display: Display) -> int:
     import fleetview.feeds.watch  # noqa: F401, PLC0415
     from fleetview.config import Context  # noqa: PLC0415
     from fleetview.core.charts import RANGES_S, Window  # noqa: PLC0415
+    from fleetview.demo.programs import HOST  # noqa: PLC0415
     from fleetview.tui.run import run_dashboard  # noqa: PLC0415
     from fleetview_agent.endpoint import BrokerUrl  # noqa: PLC0415
 
@@ -82,6 +84,7 @@ def _show(stage: Stage, display: Display) -> int:
     # Made by hand: neither the user's contexts nor the environment may point the demo at something real. Keys and looks
     # are theirs, though: this is where they are tried.
     servers = stage.servers
+    _no_proxy_for(HOST)
     context = Context(
         name="demo",
         broker=BrokerUrl.parse(stage.broker.url),
@@ -92,6 +95,12 @@ def _show(stage: Stage, display: Display) -> int:
         display=display,
     )
     return run_dashboard(context, window=Window(RANGES_S.index(_WINDOW_S)), advice=servers.advice)
+
+
+def _no_proxy_for(host: str) -> None:
+    """A proxy that stands in the environment would be asked for this machine's own servers (requests 2.34)."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = ",".join(filter(None, (known, host)))
 
 
 def _started(url: str | None) -> Access | None:

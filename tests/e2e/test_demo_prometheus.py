@@ -40,17 +40,12 @@ def servers(ours: Family) -> list[str]:
 def test_every_screen_is_real_and_nothing_outlives_it(ours: Family) -> None:
     require("prometheus")
     require("prometheus-alertmanager")
-    with Terminal(DEMO, env=ours.environ, columns=160, rows=48) as terminal:
+    # A proxy that is in the way must not be asked for servers on this machine.
+    environ = {**ours.environ, "http_proxy": f"http://127.0.0.1:{free_port()}", "no_proxy": "", "NO_PROXY": ""}
+    with Terminal(DEMO, env=environ, columns=160, rows=48) as terminal:
         terminal.wait("prometheus ●", 60)
         assert servers(ours) == list(SERVERS)
-        terminal.type("a")
-        terminal.wait(lambda text: "✗ firing" in text or "▲ firing" in text, 90)
-        terminal.wait("FleetWatchdog")
-        terminal.wait("alertmanager ● up")
-        terminal.type("\x1b")
-        terminal.wait("WHY")
         terminal.type("M")
-        terminal.wait("worst ten by CPU")
         terminal.wait(lambda text: "a online" in text and "no data" not in text, 60)
         terminal.type("\x1b")
         terminal.wait("WHY")
@@ -59,6 +54,14 @@ def test_every_screen_is_real_and_nothing_outlives_it(ours: Family) -> None:
         terminal.type("m")
         terminal.wait("from Prometheus, ")
         terminal.wait(lambda text: "peers" in text and "asking" not in text)
+        terminal.type("\x1b")
+        terminal.wait("what happened")
+        terminal.type("\x1b")
+        terminal.wait("WHY")
+        terminal.type("a")
+        terminal.wait(lambda text: "✗ firing" in text or "▲ firing" in text, 90)
+        terminal.wait("FleetWatchdog")
+        terminal.wait("alertmanager ● up")
         terminal.process.kill()
         terminal.wait_end()
     wait_until(lambda: not ours.commands())
