@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class Machine:
         self.bin = folder / "bin"
         self.bin.mkdir()
         for name in ("sh", "mktemp", "tail", "rm"):
-            (self.bin / name).symlink_to(Path("/usr/bin") / name)
+            (self.bin / name).symlink_to(str(shutil.which(name)))
         self.put("id", "echo 0")
         for name in ("systemctl", "apt-get"):
             self.put(name, f'echo {name} "$@" >> {folder}/done')
