@@ -28,6 +28,8 @@ LEAST_EVERY_S = 5.0
 """No picture is asked for more often."""
 STARTING_EVERY_S = 1.0
 """But of a server that is just starting."""
+EMPTY_EVERY_S, _YOUNG_S = 2.0, 30.0
+"""And what has no answer yet, in the first time: who has just begun to scrape has nothing."""
 MOST_EVERY_S = 60.0
 """A picture of a month, too, ends now."""
 MAX_KEPT = 128
@@ -107,6 +109,8 @@ class Metrics:
         self._source: Source | None = None
         self._found: OrderedDict[str, Found] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._began_mono_s: float | None = None
+        """When the first answer came."""
 
     @property
     def available(self) -> bool:
@@ -176,8 +180,11 @@ class Metrics:
         """After how long a question is asked again: where nothing was there yet, sooner."""
         if found.starting:
             return STARTING_EVERY_S
-        empty = found.answer is not None and not found.answer.series and found.answer.text is None
-        return min(every_s, max(LEAST_EVERY_S, self.monitoring.scrape_interval_s)) if empty else every_s
+        if found.answer is None or found.answer.series or found.answer.text is not None:
+            return every_s
+        if self._began_mono_s is not None and self._app.now().mono_s - self._began_mono_s < _YOUNG_S:
+            return min(every_s, EMPTY_EVERY_S)
+        return min(every_s, max(LEAST_EVERY_S, self.monitoring.scrape_interval_s))
 
     def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
@@ -201,6 +208,7 @@ class Metrics:
             found = replace(before, problem=told(f"{type(err).__name__}: {err}"), asked_mono_s=asked_mono_s)
         else:
             found = Found(answer, span, None, asked_mono_s, self._app.now().mono_s)
+            self._began_mono_s = self._began_mono_s or found.answered_mono_s
         self._found[key] = found
         self._found.move_to_end(key)
         while len(self._found) > MAX_KEPT:
