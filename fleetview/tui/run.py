@@ -112,7 +112,7 @@ def _alert_setup(context: Context, prometheus: Callable[[], Prometheus] | None, 
         author = ""
     asked = context.prometheus_access is not None or context.alertmanager_access is not None
     every_s = min(EVERY_S, max(LEAST_EVERY_S, context.scrape_interval_s))  # oftener than it learns it cannot tell
-    return AlertSetup(feed if asked else None, read_only, author, options, every_s, advice)
+    return AlertSetup(feed if asked else None, read_only, author, options, every_s=every_s, advice=advice)
 
 
 def run_dashboard(context: Context, *, window: Window | None = None, advice: str | None = None) -> int:
@@ -159,7 +159,12 @@ def run_dashboard(context: Context, *, window: Window | None = None, advice: str
         alerts=_alert_setup(context, prometheus, advice),
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
         monitoring=Monitoring(
-            prometheus, context.scrape_interval_s, context.device_labels, context.panels, window or Window(), advice
+            prometheus,
+            context.scrape_interval_s,
+            context.device_labels,
+            context.panels,
+            window=window or Window(),
+            advice=advice,
         ),
     )
     app = FleetApp(fleet, DashboardFeed(FleetFeed(context, fleet)), setup)
