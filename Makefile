@@ -9,12 +9,12 @@ SOURCES := pyproject.toml agent/pyproject.toml constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test check bench bench-rollouts screenshots format clean system-packages
+.PHONY: help demo test check bench bench-rollouts screenshots format clean system-packages demo-packages
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-demo: $(VENV)/.installed ## a living fleet of 60 devices with something wrong in it
+demo: $(VENV)/.installed demo-packages ## a living fleet of 60 devices with something wrong in it
 	@$(BIN)/fleetview demo
 
 test: $(VENV)/.installed-dev system-packages ## all tests, on real servers
@@ -67,11 +67,7 @@ $(VENV)/.installed-dev: $(SOURCES) | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 system-packages:
-	@missing=""; for package in mosquitto prometheus prometheus-alertmanager victoria-metrics; do \
-	  PATH="$$PATH:/usr/sbin" command -v $$package >/dev/null || missing="$$missing $$package"; done; \
-	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
-	if [ -n "$$missing" ]; then \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing$$missing ..."; apt-get update -qq; \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	  else echo "the tests need$$missing: as root, apt-get install$$missing"; exit 1; fi; fi
+	@tools/debian-programs mosquitto prometheus prometheus-alertmanager victoria-metrics systemd
+
+demo-packages:
+	@tools/debian-programs --optional mosquitto prometheus prometheus-alertmanager

@@ -36,6 +36,8 @@ class Access:
     """Prints a token. Run again when it is five minutes old or was refused; never by a shell."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: TlsFiles = field(default_factory=TlsFiles)
+    starting_s: float = 0.0
+    """How long a server that was started together with us may take until it first answers."""
 
 
 def access(url: str, table: AccessTable, folder: Path) -> Access:

@@ -25,6 +25,8 @@ LOUD = frozenset({AlertState.FIRING, AlertState.PENDING})
 OLD_S = 150.0
 """What a source told that has not answered for so long is not current any more: two rounds on a slow link, and some."""
 _CHUNK = 1024
+_UNTOLD_S = 90.0
+"""A switch that has fired for less need not be known to Alertmanager yet: Prometheus tells it every minute."""
 _NAMES_OF_SWITCHES = ("watchdog", "deadman")
 
 
@@ -37,6 +39,8 @@ class Server:
     """Its URL, without a password."""
     standing: Standing
     answered_mono_s: float | None = None
+    per_minute: int = 0
+    """Questions put to it within a minute."""
 
     @property
     def answers(self) -> bool:
@@ -190,7 +194,7 @@ def is_switch(alert: Alert) -> bool:
     return any(word in name for word in _NAMES_OF_SWITCHES) or alert.severity in {"watchdog", "deadman"}
 
 
-def switch_trouble(alerts: Iterable[Alert], before: frozenset[str], servers: Sequence[Server]) -> str | None:
+def switch_trouble(alerts: Iterable[Alert], before: frozenset[str], servers: Sequence[Server], unix_s: float) -> str | None:
     """What is wrong with the dead man's switch, as far as the servers that answer can tell."""
     answering = {one.source for one in servers if one.answers}
     if answering != {one.source for one in servers}:
@@ -200,7 +204,8 @@ def switch_trouble(alerts: Iterable[Alert], before: frozenset[str], servers: Seq
         return f"the dead man's switch {gone[0]} fires no more: alerts may not come through"
     if {"prometheus", "alertmanager"} <= answering:
         for name, alert in sorted(firing.items()):
-            if alert.state is AlertState.FIRING and "alertmanager" not in alert.sources:
+            young = alert.since_unix_s is not None and unix_s - alert.since_unix_s < _UNTOLD_S
+            if alert.state is AlertState.FIRING and "alertmanager" not in alert.sources and not young:
                 return f"the dead man's switch {name} fires, and Alertmanager does not know: nobody is told of alerts"
     for name, alert in sorted(firing.items()):
         if alert.state in {AlertState.SILENCED, AlertState.INHIBITED}:

@@ -123,6 +123,12 @@ class Arrangement:
         self._gone |= changes.removed
         self._stale = self._stale or self._is_touched_by(changes)
 
+    def look_again(self) -> None:
+        """Start over after a time in which nobody told what changed: devices came and went."""
+        known, there = set(self._by_address), set(self._fleet.devices.values())
+        self._new, self._gone = there - known, known - there
+        self.begin()
+
     def begin(self) -> None:
         """Start over working out the rows."""
         self._stale = False

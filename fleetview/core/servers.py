@@ -22,6 +22,8 @@ SKEW_SHOWN_S = 30.0
 _UNAUTHORISED = {401, 403, 407}
 _OUR_FAULT = {"silence not found"}
 """What comes with HTTP 500 although nothing fails (Alertmanager 0.25)."""
+_NO_TENANT = ': it keeps tenants apart, name yours: headers = { X-Scope-OrgID = "..." }'
+"""What Mimir, Cortex and what is built on them mean by `no org id`."""
 _TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -45,6 +47,8 @@ class Health(StrEnum):
     """How a server answers. The value is the word on the screen; `OTHER` is said as `Service.other`."""
 
     UNASKED = "not asked yet"
+    STARTING = "starting"
+    """It was started together with us, and need not answer yet."""
     UP = "up"
     SLOW = "slow"
     PARTIAL = "partial"
@@ -59,6 +63,8 @@ class Health(StrEnum):
 
 
 ANSWERS = frozenset({Health.UP, Health.SLOW, Health.PARTIAL})
+EARLY = frozenset({Health.UNASKED, Health.STARTING})
+"""Nothing is known yet, and nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,8 @@ def judge(seen: Seen, service: Service, where: str) -> Verdict | None:
         words = f"{where} sends us to {target}: is that a login page, or is https:// or a path prefix missing?"
         return Verdict(Health.OTHER, words)
     if seen.status in _UNAUTHORISED:
-        return Verdict(Health.REFUSED, f"{service.name} at {where} does not let us in (HTTP {seen.status}{_said(seen)})")
+        words = f"{service.name} at {where} does not let us in (HTTP {seen.status}{_said(seen)})"
+        return Verdict(Health.REFUSED, words + (_NO_TENANT if "no org id" in (seen.said or "").lower() else ""))
     if seen.said in _OUR_FAULT:
         return Verdict(None, f"{service.name} refuses the question: {told(seen.said or '')}")
     if seen.status == 429 or seen.status >= 500:  # noqa: PLR2004
@@ -157,11 +164,12 @@ class Flavour(NamedTuple):
 def flavour_of(build: Mapping[str, object], headers: Mapping[str, str], *, has_stores: bool = False) -> Flavour:
     """The program by its `/api/v1/status/buildinfo`, the headers of that, and whether it has `/api/v1/stores`.
 
-    Mimir and Cortex name themselves; VictoriaMetrics sends X-Server-Hostname with all answers; only Thanos has stores.
+    Mimir and Cortex name themselves; VictoriaMetrics sends X-Server-Hostname with all answers, if no proxy takes it away,
+    and says no more than its version; only Thanos has stores.
     """
     version = told(str(build["version"])) if build.get("version") else None
     if application := build.get("application"):
         return Flavour(told(str(application)).removeprefix("Grafana "), version)
-    if "x-server-hostname" in headers:
+    if "x-server-hostname" in headers or (version is not None and build.keys() == {"version"}):
         return Flavour("VictoriaMetrics", version)
     return Flavour("Thanos" if has_stores else "Prometheus", version)

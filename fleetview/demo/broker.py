@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shutil
 import socket
 import sys
 import time
@@ -15,16 +14,14 @@ from dataclasses import dataclass
 
 from fleetview.demo.children import Child
 from fleetview.demo.choices import BrokerKind
+from fleetview.demo.programs import HOST, find_program
 
-HOST = "127.0.0.1"
 _ATTEMPTS = 5
 """At a free port: between choosing it and binding it another program may take it."""
 _READY_WITHIN_S = 10.0
 _POLL_S = 0.01
 _AMQTT_PORT = re.compile(r"listening on port (\d+)")
 _MOSQUITTO_RUNNING = re.compile(r"mosquitto version \S+ running")
-_SBIN = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
-"""Where Debian and Homebrew put mosquitto, which is not on every user's PATH."""
 
 
 class DemoBrokerError(Exception):
@@ -46,7 +43,7 @@ class RunningBroker:
 
 
 def _find_mosquitto() -> str | None:
-    return shutil.which("mosquitto", path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN)))
+    return find_program("mosquitto")
 
 
 def available_kind() -> BrokerKind:

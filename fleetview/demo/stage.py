@@ -1,4 +1,4 @@
-"""Puts the demo on stage and takes it down again: broker, player, agents, in that order and back."""
+"""Puts the demo on stage and takes it down again: broker, player, agents, servers, in that order and back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from fleetview.demo.broker import RunningBroker, running_broker
 from fleetview.demo.children import Child
 from fleetview.demo.choices import DEFAULT_DEVICES, DEFAULT_SEED, BrokerKind, Scenario
 from fleetview.demo.modules import PLAYED
+from fleetview.demo.monitoring import Servers, monitoring
 
 HISTORY_PLAYED = "what went before is at the broker"
 """What the player says as soon as a dashboard may connect without taking the past for the present."""
@@ -43,6 +44,8 @@ class Stage:
     agents: list[Child]
     director: Child
     """Runs the controller."""
+    servers: Servers = field(default_factory=Servers)
+    """Prometheus and what belongs to it, where it was asked for."""
 
     def await_history(self) -> None:
         """Returns when what went before is at the broker; or when that takes too long, for nobody shall wait for it."""
@@ -54,11 +57,12 @@ class Stage:
 
     def troubles(self) -> Iterator[Trouble]:
         """What ended that should not have."""
-        for child in (self.broker.child, self.player, *self.agents, self.director):
+        needed = (self.broker.child, self.player)
+        for child in (*needed, *self.agents, self.director, *self.servers.children):
             if (status := child.status()) is not None:
                 last = child.output().strip().splitlines()[-1:] or ["it said nothing"]
                 words = f"the demo's {child.name} has ended with status {status}: {last[0]}"
-                yield Trouble(words, is_fatal=child not in (*self.agents, self.director))
+                yield Trouble(words, is_fatal=child in needed)
 
 
 @contextmanager
@@ -69,8 +73,11 @@ def on_stage(
     seed: int = DEFAULT_SEED,
     kind: BrokerKind | None = None,
     agents: int = AGENTS,
+    with_prometheus: bool = False,
 ) -> Iterator[Stage]:
     """The whole demo for the length of the context. Returns as soon as the broker answers; the fleet follows.
+
+    Prometheus and Alertmanager come too where they are asked for and installed.
 
     Raises DemoBrokerError when there is no broker.
     """
@@ -91,8 +98,9 @@ def on_stage(
         )
         for child, app_log, played in zip(children, app_logs, cycle(PLAYED), strict=False):
             start_agent(child, app_log, broker.url, played, well=scenario is Scenario.CALM)
+        servers = stack.enter_context(monitoring(broker.url, devices)) if with_prometheus else Servers()
         try:
-            yield Stage(broker, player, children, director)
+            yield Stage(broker, player, children, director, servers)
         finally:
-            for child in (director, player, *children):
+            for child in (director, player, *children, *servers.children):
                 child.release()  # all at once, or their times to end would add up

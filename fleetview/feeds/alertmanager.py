@@ -41,6 +41,10 @@ class Alertmanager:
         """How it stood when last asked."""
         return self.asking.standing
 
+    async def feel(self) -> bool:
+        """Whether it answers again that did not; see `Asking.feel`."""
+        return await self.asking.feel("/-/healthy")
+
     async def version(self) -> str:
         """Its version. Raises AskError, as all of these do."""
 

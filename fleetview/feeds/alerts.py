@@ -47,13 +47,12 @@ class AlertSources:
         self._kept: dict[Source, _Kept] = {}
 
     @classmethod
-    def of(cls, context: Context) -> AlertSources:
-        """Raises TlsFileError for a file that cannot be used."""
-        prometheus, alertmanager = context.prometheus_access, context.alertmanager_access
-        return cls(
-            None if prometheus is None else Prometheus(prometheus),
-            None if alertmanager is None else Alertmanager(alertmanager),
-        )
+    def of(cls, context: Context, prometheus: Prometheus | None = None) -> AlertSources:
+        """With a Prometheus that is there already, for it is asked for more than alerts. Raises TlsFileError."""
+        access, alertmanager = context.prometheus_access, context.alertmanager_access
+        if prometheus is None and access is not None:
+            prometheus = Prometheus(access)
+        return cls(prometheus, None if alertmanager is None else Alertmanager(alertmanager))
 
     async def refresh(self) -> AlertsSeen:
         """What there is now. Does not raise: a source that failed is in `failures`, with what it last told kept."""

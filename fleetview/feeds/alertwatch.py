@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fleetview.core.alerts import AlertGroup, Source
     from fleetview.core.silences import Matcher, Silence
     from fleetview.feeds.alertmanager import Alertmanager
+    from fleetview.feeds.prometheus import Prometheus
 
 
 class Affected(NamedTuple):
@@ -27,6 +29,15 @@ class Affected(NamedTuple):
 
     alerts: int
     devices: int
+
+
+class Felt(NamedTuple):
+    """What is known between two rounds."""
+
+    book: AlertBook
+    """The same one as before, unless a server came or went."""
+    is_back: bool
+    """Somebody answers again and is worth asking."""
 
 
 class AlertWatch:
@@ -41,9 +52,9 @@ class AlertWatch:
         self._groups: tuple[AlertGroup, ...] | None = None
 
     @classmethod
-    def of(cls, context: Context) -> AlertWatch:
-        """Raises TlsFileError for a file that cannot be used."""
-        return cls(AlertSources.of(context), context.places, context.scope)
+    def of(cls, context: Context, prometheus: Prometheus | None = None) -> AlertWatch:
+        """With a Prometheus that is there already. Raises TlsFileError for a file that cannot be used."""
+        return cls(AlertSources.of(context, prometheus), context.places, context.scope)
 
     async def refresh(self) -> AlertBook:
         """What there is now. Does not raise: how a server that did not answer stands is in the book."""
@@ -53,8 +64,19 @@ class AlertWatch:
         self._switches = book.switches
         return book
 
+    async def feel(self, book: AlertBook) -> Felt:
+        """What it costs nothing to know between two rounds: whether the servers are there. Does not raise."""
+        sources = (self._sources.prometheus, self._sources.alertmanager)
+        back = await asyncio.gather(*(server.feel() for server in sources if server is not None))
+        times = {one.source: one.answered_mono_s for one in book.servers if one.answered_mono_s is not None}
+        servers = tuple(self._servers(times))
+        if [one.standing for one in servers] != [one.standing for one in book.servers]:
+            switch = book.switch if all(one.answers for one in servers) else None
+            book = await asyncio.to_thread(replace, book, servers=servers, switch=switch)
+        return Felt(book, any(back))
+
     def _book(self, seen: AlertsSeen, servers: tuple[Server, ...], silences: dict[str, Silence]) -> AlertBook:
-        trouble = switch_trouble(seen.alerts, self._switches, servers)
+        trouble = switch_trouble(seen.alerts, self._switches, servers, time())
         firing = {one.name for one in seen.alerts if is_switch(one) and one.state is AlertState.FIRING}
         tenant, site = self._scope
         return AlertBook(
@@ -92,9 +114,11 @@ class AlertWatch:
 
     def _servers(self, times: Mapping[Source, float]) -> Iterable[Server]:
         if (server := self._sources.prometheus) is not None:
-            yield Server("prometheus", server.web.where, server.standing, times.get("prometheus"))
+            asked = server.asking.per_minute()
+            yield Server("prometheus", server.web.where, server.standing, times.get("prometheus"), asked)
         if (other := self._sources.alertmanager) is not None:
-            yield Server("alertmanager", other.web.where, other.standing, times.get("alertmanager"))
+            asked = other.asking.per_minute()
+            yield Server("alertmanager", other.web.where, other.standing, times.get("alertmanager"), asked)
 
     async def affected(self, matchers: Iterable[Matcher]) -> Affected:
         """What a silence with these matchers would keep quiet now. Raises AskError, as all of the following."""

@@ -33,6 +33,11 @@ _LEAST_S = 0.05
 """With less time left nothing is asked."""
 _PAUSE_S = (0.1, 0.4)
 """Before the second try, drawn at random."""
+PULSE_S = 2.0
+"""How often, and for how long, a server is felt for that nobody asks: two of these are below five seconds."""
+_STARTING_EVERY_S = 0.5
+_FELT_FOR = frozenset({Health.UP, Health.PARTIAL, Health.STARTING, Health.UNREACHABLE})
+"""Who is slow may be slow; who does not let us in, or is something else, is a matter for people."""
 
 
 class Told(NamedTuple, Generic[T]):
@@ -82,6 +87,10 @@ class Asking:
         self._failures = 0
         self._failed_mono_s = -math.inf
         self._not_before_mono_s = 0.0
+        self._under_way = 0
+        self._heard_mono_s = -math.inf
+        self._pulses = Lanes(in_flight=1, waiting=1)
+        self._starting_until_mono_s = clock() + web.access.starting_s
 
     def per_minute(self) -> int:
         """Requests made within the last minute; never more than `max_per_minute`."""
@@ -110,21 +119,58 @@ class Asking:
             raise AskError(Verdict(self.standing.health, f"{self.standing.words}; asked again in {wait_s:.0f} s"))
         began = self._clock()
         deadline = began + self._timeout_s
+        self._under_way += 1
         try:
             async with asyncio.timeout(self._timeout_s + _GRACE_S):
                 told = await self._tries(call, deadline, tries=2 if twice else 1)
         except TimeoutError:
-            service = self.web.service.name
-            verdict = Verdict(
-                Health.UNREACHABLE, f"{service} at {self.web.where} did not answer within {self._timeout_s:g} s"
-            )
-            self._failed(verdict, began)
-            raise AskError(verdict) from None
+            raise AskError(self._failed(self._silent(), began)) from None
         except AskError as err:
-            self._failed(err.verdict, began)
-            raise
+            raise AskError(self._failed(err.verdict, began)) from None
+        finally:
+            self._under_way -= 1
         self._answered(told)
         return told.value
+
+    async def feel(self, path: str) -> bool:
+        """Whether a server answers again, with anything, that did not before: then it may be asked.
+
+        Feels only for one that nobody asks, and takes no breath from those who wait: so that one that dies or hangs between
+        two questions is known soon. Does not raise; `standing` says what came of it.
+        """
+        now = self._clock()
+        idle = not self._under_way and now >= self._not_before_mono_s and now - self._heard_mono_s >= PULSE_S / 2
+        if self.standing.health not in _FELT_FOR or not idle or self.per_minute() >= self.max_per_minute:
+            return False
+        self._asked.append(now)
+        self.counts.queries += 1
+        try:
+            async with asyncio.timeout(PULSE_S + _GRACE_S):
+                await self._pulses.run(lambda: self._touch(path))
+        except TimeoutError:
+            self._felt_nothing(Verdict(Health.UNREACHABLE, self._silent_words(PULSE_S)), now)
+        except AskError as err:
+            self._felt_nothing(err.verdict, now)
+        except BusyError:  # the last one still hangs
+            return False
+        else:
+            self._heard_mono_s = self._clock()
+            if self.standing.health not in ANSWERS:
+                self._not_before_mono_s = 0.0
+                return True
+        return False
+
+    def _felt_nothing(self, verdict: Verdict, began: float) -> None:
+        if self._heard_mono_s <= began:  # or a question was answered meanwhile
+            self._failed(verdict, began)
+
+    def _touch(self, path: str) -> None:
+        reply = self.web.exchange("GET", self.web.where + path, within_s=PULSE_S)
+        try:
+            self.web.accepted(reply)
+        except AskError as err:
+            if err.verdict.health is Health.FAILING:  # such as a proxy that has lost who stands behind it
+                raise
 
     async def _tries(self, call: Callable[[float], Told[T]], deadline: float, *, tries: int) -> Told[T]:
         while True:
@@ -167,12 +213,15 @@ class Asking:
         self.counts.queries += 1
 
     def _silent(self) -> Verdict:
-        words = f"{self.web.service.name} at {self.web.where} did not answer within {self._timeout_s:g} s"
-        return Verdict(Health.UNREACHABLE, words)
+        return Verdict(Health.UNREACHABLE, self._silent_words(self._timeout_s))
+
+    def _silent_words(self, within_s: float) -> str:
+        return f"{self.web.service.name} at {self.web.where} did not answer within {within_s:g} s"
 
     def _answered(self, told: Told[T]) -> None:
         self.counts.answers += 1
         self.counts.bytes += len(told.reply.content)
+        self._heard_mono_s = self._clock()
         self._failures = 0
         self._not_before_mono_s = 0.0
         skew_s = _skew(told.reply, time())
@@ -184,18 +233,29 @@ class Asking:
             health, words = Health.UP, ""
         self._stand(health, words, told.warnings, skew_s)
 
-    def _failed(self, verdict: Verdict, began: float) -> None:
+    def _failed(self, verdict: Verdict, began: float) -> Verdict:
+        """The verdict, or a milder one while the server may still be starting."""
         self.counts.failures += 1
         if verdict.health is None or verdict.health in ANSWERS:
-            return
+            return verdict
+        if self._may_be_starting(verdict):
+            words = f"{self.web.service.name} at {self.web.where} is starting"
+            self._not_before_mono_s = self._clock() + _STARTING_EVERY_S
+            self._stand(Health.STARTING, words, (), None)
+            return Verdict(Health.STARTING, words)
         if began <= self._failed_mono_s:
-            return  # asked before we knew: many questions under way are one failure
+            return verdict  # asked before we knew: many questions under way are one failure
         self._failed_mono_s = self._clock()
         self._failures += 1
         by_people = verdict.health in {Health.REFUSED, Health.OTHER}
         wait_s = REFUSED_RETRY_S if by_people else backoff_s(self._failures, draw=self._draw)
         self._not_before_mono_s = self._clock() + wait_s
         self._stand(verdict.health, verdict.words, (), self.standing.clock_skew_s)
+        return verdict
+
+    def _may_be_starting(self, verdict: Verdict) -> bool:
+        early = not self.counts.answers and self._clock() < self._starting_until_mono_s
+        return early and verdict.health in {Health.UNREACHABLE, Health.FAILING, Health.STARTING}
 
     def _stand(self, health: Health, words: str, warnings: tuple[str, ...], skew_s: float | None) -> None:
         since = self.standing.since_mono_s if health is self.standing.health else self._clock()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetview.core.alertread import read_rules
 from fleetview.core.alerts import Alerts
-from fleetview.core.series import MAX_POINTS_EACH, Answer, NotAnAnswerError, read_answer, read_texts
+from fleetview.core.series import MAX_POINTS_EACH, Answer, NotAnAnswerError, read_answer, read_texts, says_missing
 from fleetview.core.servers import PROMETHEUS, Flavour, Health, Standing, Verdict, flavour_of
 from fleetview.feeds.asking import Asking, Told
 from fleetview.feeds.web import AskError, Recording, Reply, Web
@@ -50,6 +50,10 @@ class Prometheus:
     def standing(self) -> Standing:
         """How it stood when last asked."""
         return self.asking.standing
+
+    async def feel(self) -> bool:
+        """Whether it answers again that did not; see `Asking.feel`."""
+        return await self.asking.feel(_BUILD_INFO)
 
     def per_minute(self) -> int:
         """Requests within the last minute."""
@@ -135,9 +139,9 @@ class Prometheus:
         try:
             reply = self.web.get(_BUILD_INFO, within_s=within_s)
         except AskError as err:
-            if err.verdict.health is not Health.OTHER:
+            if err.verdict.health not in {Health.OTHER, None}:
                 raise
-            # Older than 2.14, or a proxy that lets only queries through.
+            # Older than 2.14, Cortex and what is built on it (Amazon's), or a proxy that lets only queries through.
             reply = self.web.get("/api/v1/query", params={"query": "vector(1)"}, within_s=deadline - monotonic())
             return Told(Flavour("Prometheus or alike", None), reply)
         data = reply.body.get("data") if isinstance(reply.body, dict) else None
@@ -155,7 +159,7 @@ class Prometheus:
         if not isinstance(reply.body, dict) or not isinstance(reply.body.get("data"), dict):
             raise AskError(self._no_prometheus())
         warnings = read_texts(reply.body.get("warnings"))
-        return Told(read_rules(reply.body["data"]), reply, warnings=warnings)
+        return Told(read_rules(reply.body["data"]), reply, says_missing(warnings), warnings)
 
     def _keep(self, key: str, answer: Answer) -> None:
         if (old := self._kept.pop(key, None)) is not None:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from fleetview.tui.app import FleetApp
 
 EVERY_S = 15.0
+LEAST_EVERY_S = 5.0
 SLOW_EVERY_S = 60.0
+FEEL_EVERY_S = 2.0
+"""Between two rounds: that a server is gone is to be seen within five seconds."""
 
 
 class Affects(Protocol):
@@ -38,6 +41,18 @@ class Affects(Protocol):
         """Of how many devices."""
 
 
+class Felt(Protocol):
+    """What is known between two rounds."""
+
+    @property
+    def book(self) -> AlertBook:
+        """The same one as before, unless a server came or went."""
+
+    @property
+    def is_back(self) -> bool:
+        """Whether somebody is worth asking again."""
+
+
 class AlertFeed(Protocol):
     """Who is asked. All but `refresh` raise an exception in words when there is no answer."""
 
@@ -46,6 +61,9 @@ class AlertFeed(Protocol):
 
     async def refresh(self) -> AlertBook:
         """What there is now."""
+
+    async def feel(self, book: AlertBook) -> Felt:
+        """Whether those who told this are still there."""
 
     async def affected(self, matchers: Iterable[Matcher]) -> Affects:
         """What a silence would keep quiet now."""
@@ -78,6 +96,10 @@ class AlertSetup:
     """Who sits here."""
     options: str = ""
     """What the command line needs to mean the same Alertmanager."""
+    every_s: float = EVERY_S
+    """Between two rounds, where the link is fast."""
+    advice: str | None = None
+    """How to come by who is not there, where there is an easy way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +135,7 @@ class AlertDesk:
     @property
     def every_s(self) -> float:
         """Between two rounds."""
-        return SLOW_EVERY_S if self._app.pace.link == "slow" else EVERY_S
+        return SLOW_EVERY_S if self._app.pace.link == "slow" else self.setup.every_s
 
     def start(self) -> None:
         """Ask from now on."""
@@ -123,7 +145,8 @@ class AlertDesk:
             except LinkError as err:  # a file with a certificate that cannot be used: the fleet is there all the same
                 self.broken = f"nobody asks for alerts: {visible(str(err))}"
                 return
-            self._keep(asyncio.create_task(self._run(self._feed), name="alerts")).add_done_callback(self._ended)
+            for work in (self._run(self._feed), self._feel(self._feed)):
+                self._keep(asyncio.create_task(work, name="alerts")).add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -156,6 +179,18 @@ class AlertDesk:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.every_s):
                     await self._asked_for.wait()
+
+    async def _feel(self, feed: AlertFeed) -> None:
+        while True:
+            await asyncio.sleep(FEEL_EVERY_S)
+            before = self.book
+            if before is None:
+                continue
+            felt = await feed.feel(before)
+            if self.book is before:  # or a round ended meanwhile, and knows better
+                self.book = felt.book
+            if felt.is_back:
+                self._asked_for.set()
 
     def _ended(self, task: asyncio.Task[object]) -> None:
         if not task.cancelled() and (err := task.exception()) is not None:

@@ -35,6 +35,13 @@ NOT_CONFIGURED = (
 )
 
 
+def not_configured(advice: str | None) -> tuple[str, ...]:
+    """What stands in the place of alerts where there is nobody to ask; with an easy way to mend that, only this."""
+    if advice is None:
+        return NOT_CONFIGURED
+    return ("There is neither a Prometheus nor an Alertmanager here, so no alerts are known.", "", advice)
+
+
 class Widths(NamedTuple):
     """Cells of the columns; 0 for one that there is no room for."""
 

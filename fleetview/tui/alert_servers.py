@@ -8,7 +8,7 @@ from itertools import islice
 from fleetview.core.ages import age, rough_age
 from fleetview.core.alertbook import AlertBook, Server, is_switch
 from fleetview.core.alerts import Alert, AlertState, severity_rank
-from fleetview.core.servers import ALERTMANAGER, PROMETHEUS, Health
+from fleetview.core.servers import ALERTMANAGER, EARLY, PROMETHEUS, Health
 from fleetview.core.trouble import Trouble
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import Glyphs, severity_look
@@ -24,9 +24,10 @@ def server_lines(server: Server, now: Now, width: int, glyphs: Glyphs) -> list[L
     service = _SERVICES[server.source]
     standing = server.standing
     glyph, style = _standing(server, glyphs)
-    since = "" if standing.health is Health.UNASKED or server.answers else f" for {age(now.mono_s - standing.since_mono_s)}"
+    early = standing.health in EARLY
+    since = "" if early or server.answers else f" for {age(now.mono_s - standing.since_mono_s)}"
     if server.answered_mono_s is None:
-        told = "" if standing.health is Health.UNASKED else "; it has told nothing yet"
+        told = "" if early else "; it has told nothing yet"
     elif server.answers:
         told = f", answered {rough_age(now.mono_s - server.answered_mono_s)}{_ago(now.mono_s - server.answered_mono_s)}"
     else:
@@ -35,6 +36,7 @@ def server_lines(server: Server, now: Now, width: int, glyphs: Glyphs) -> list[L
         Span(f" {server.source} ", "dim"),
         Span(f"{glyph} {standing.word(service)}", style),
         Span(f"{since}{told}", "dim" if server.answers else "plain"),
+        Span(f"   {server.per_minute:,} queries/min" if server.per_minute else "", "dim"),
     )
     return [state, *((Span("   "), *line) for line in islice(wrap(standing.words, width - 4, "dim"), _MOST_WORDS))]
 
@@ -44,7 +46,7 @@ def _ago(seconds: float) -> str:
 
 
 def _standing(server: Server, glyphs: Glyphs) -> tuple[str, StyleName]:
-    if server.standing.health is Health.UNASKED:
+    if server.standing.health in EARLY:
         return glyphs.trouble[Trouble.UNSEEN], "dim"
     if server.standing.health is Health.UP:
         return glyphs.dot, "ok"
@@ -70,10 +72,14 @@ def glances(book: AlertBook | None, broken: str | None, now: Now, glyphs: Glyphs
         glyph, style = _standing(server, glyphs)
         asked = server.answered_mono_s
         aged = "-" if asked is None else rough_age(now.mono_s - asked)
-        word = aged if server.standing.health is Health.UP else f"{server.standing.word(_SERVICES[server.source])} {aged}"
+        health = server.standing.health
+        word = aged if health is Health.UP else server.standing.word(_SERVICES[server.source])
+        word += f" {aged}" if health not in EARLY | {Health.UP} else ""
         spans = [bar, Span(f"{server.source} ", "dim"), Span(f"{glyph} {word}", style)]
         whole += spans
-        failing += spans if not server.answers and server.standing.health is not Health.UNASKED else []
+        failing += spans if not server.answers and health not in EARLY else []
+    if whole and all(server.standing.health in EARLY for server in book.servers):
+        return (tuple(whole), ())  # nobody knows of alerts yet, and nobody should
     loud = book.loud
     if book.is_old(now.mono_s):
         answered = [one.answered_mono_s for one in book.servers if one.answered_mono_s is not None]

@@ -161,8 +161,9 @@ def _axis(plot: Plot, glyphs: Glyphs) -> Line:
     begin, end = moment(plot.span.begin_s, plot.span), moment(plot.span.end_s, plot.span)
     cells = [_Cell(glyphs.rule, "rule")] * plot.columns
     if plot.columns >= len(begin) + len(end) + 2 and plot.cross is None:
-        _write(cells, 0, begin, "dim")
-        _write(cells, plot.columns - len(end), end, "dim")
+        for at, text in ((0, begin), (plot.columns - len(end), end)):
+            if not any(at <= column < at + len(text) for column in plot.marks):  # half a time of day says nothing
+                _write(cells, at, text, "dim")
     for column, letter in plot.marks.items():
         cells[column] = _Cell(letter, "key")
     if plot.cross is not None:

@@ -84,16 +84,16 @@ def from_heartbeats(
     """What is kept of the last hour."""
     if chart.figure is None:
         return Picture(chart, span, (None,) * columns, note="not kept of heartbeats")
-    own = _minutes(fleet.samples.watch(device).last(chart.figure, now_unix_s), chart, span, columns, now_unix_s)
+    own = minutes(fleet.samples.watch(device).last(chart.figure, now_unix_s), chart, span, columns, now_unix_s)
     hours = [hour for peer in peers if (hour := fleet.samples.hour(peer)) is not None][:MOST_PEERS]
     usual = quantiles([hour.last(chart.figure, now_unix_s) for hour in hours], MINUTES)
     if latest(usual[1]) is None:
         return Picture(chart, span, own)
-    low, middle, high = (_minutes(each, chart, span, columns, now_unix_s) for each in usual)
+    low, middle, high = (minutes(each, chart, span, columns, now_unix_s) for each in usual)
     return Picture(chart, span, own, (low, middle, high))
 
 
-def _minutes(values: Sequence[float | None], chart: DeviceChart, span: Span, columns: int, now_unix_s: float) -> Course:
+def minutes(values: Sequence[float | None], chart: DeviceChart, span: Span, columns: int, now_unix_s: float) -> Course:
     """Values of the last minutes in columns."""
     times, known = array("d"), array("d")
     end_s = (now_unix_s // _MINUTE_S + 1) * _MINUTE_S

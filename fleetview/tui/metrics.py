@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from fleetview.core.charts import Span
+from fleetview.core.charts import Span, Window
 from fleetview.core.devicecolumns import DeviceColumn
 from fleetview.core.panels import DeviceLabels, Panel
 from fleetview.core.roster import Changes
-from fleetview.core.servers import told
+from fleetview.core.servers import Health, told
 from fleetview.feeds.web import AskError
 from fleetview.tui.view import View
 from fleetview_agent.endpoint import LinkError
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from fleetview.core.series import Answer
     from fleetview.tui.app import FleetApp
 
-LEAST_EVERY_S = 10.0
+LEAST_EVERY_S = 5.0
 """No picture is asked for more often."""
+STARTING_EVERY_S = 1.0
+"""But of a server that is just starting."""
+EMPTY_EVERY_S, _YOUNG_S = 2.0, 30.0
+"""And what has no answer yet, in the first time: who has just begun to scrape has nothing."""
 MOST_EVERY_S = 60.0
 """A picture of a month, too, ends now."""
 MAX_KEPT = 128
@@ -68,6 +72,10 @@ class Monitoring:
     """Empty for the default ones."""
     columns: Sequence[DeviceColumn] = ()
     """Of the fleet table, beside the histories that there always are."""
+    window: Window = field(default_factory=Window)
+    """Which time a chart shows at first."""
+    advice: str | None = None
+    """How to come by a Prometheus, where there is an easy way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,8 @@ class Found:
     """Why there is no newer answer."""
     asked_mono_s: float = 0.0
     answered_mono_s: float | None = None
+    starting: bool = False
+    """There is no answer because the server is still starting."""
 
 
 NOTHING = Found()
@@ -103,6 +113,8 @@ class Metrics:
         self._source: Source | None = None
         self._found: OrderedDict[str, Found] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._began_mono_s: float | None = None
+        """When the first answer came."""
 
     @property
     def available(self) -> bool:
@@ -160,13 +172,23 @@ class Metrics:
     ) -> Found:
         found = self._found.get(key)
         now = self._app.now().mono_s
-        old = found is None or now - found.asked_mono_s >= every_s
+        old = found is None or now - found.asked_mono_s >= self._patience_s(found, every_s)
         if ask and old and self.available and key not in self._tasks:
             self._start(key, self._ask(key, put, span, now))
         if found is None:
             return NOTHING
         self._found.move_to_end(key)
         return found
+
+    def _patience_s(self, found: Found, every_s: float) -> float:
+        """After how long a question is asked again: where nothing was there yet, sooner."""
+        if found.starting:
+            return STARTING_EVERY_S
+        if found.answer is None or found.answer.series or found.answer.text is not None:
+            return every_s
+        if self._began_mono_s is not None and self._app.now().mono_s - self._began_mono_s < _YOUNG_S:
+            return min(every_s, EMPTY_EVERY_S)
+        return min(every_s, max(LEAST_EVERY_S, self.monitoring.scrape_interval_s))
 
     def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
@@ -183,11 +205,14 @@ class Metrics:
         try:
             answer = await put()
         except AskError as err:
-            found = replace(before, problem=told(str(err)), asked_mono_s=asked_mono_s)
+            starting = err.verdict.health is Health.STARTING
+            problem = None if starting else told(str(err))
+            found = replace(before, problem=problem, asked_mono_s=asked_mono_s, starting=starting)
         except (OSError, ValueError, LinkError) as err:  # a certificate that cannot be read
             found = replace(before, problem=told(f"{type(err).__name__}: {err}"), asked_mono_s=asked_mono_s)
         else:
             found = Found(answer, span, None, asked_mono_s, self._app.now().mono_s)
+            self._began_mono_s = self._began_mono_s or found.answered_mono_s
         self._found[key] = found
         self._found.move_to_end(key)
         while len(self._found) > MAX_KEPT:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,14 @@ from fleetview.who import operator, user
 
 if TYPE_CHECKING:
     from fleetview.config import Context
+    from fleetview.core.charts import Window
     from fleetview.feeds.commands import Bundle
+    from fleetview.feeds.prometheus import Prometheus
     from fleetview.feeds.rollouts import RolloutDesk
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
     from fleetview.tui.alert_desk import AlertSetup
     from fleetview.tui.command_desk import CommandSetup, Sender
-    from fleetview.tui.metrics import Monitoring, Source
     from fleetview.tui.rollouts import RolloutSetup
 
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt220", "ansi", "xterm", "screen", "cons25"})
@@ -83,22 +85,39 @@ class DashboardFeed:
         self._connection.give_way(for_s)
 
 
-def _alert_setup(context: Context) -> AlertSetup:
-    from fleetview.tui.alert_desk import AlertFeed, AlertSetup  # noqa: PLC0415
+def _one_prometheus(context: Context) -> Callable[[], Prometheus] | None:
+    """One for all who ask, made when the first of them does: what is in flight and in a minute is bounded together."""
+    access = context.prometheus_access
+    if access is None:
+        return None
+
+    @cache
+    def connect() -> Prometheus:
+        from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415  # the HTTP client, for who has whom to ask
+
+        return Prometheus(access)
+
+    return connect
+
+
+def _alert_setup(context: Context, prometheus: Callable[[], Prometheus] | None, advice: str | None) -> AlertSetup:
+    from fleetview.tui.alert_desk import EVERY_S, LEAST_EVERY_S, AlertFeed, AlertSetup  # noqa: PLC0415
 
     def feed() -> AlertFeed:
         from fleetview.feeds.alertwatch import AlertWatch  # noqa: PLC0415  # the HTTP client, for who has whom to ask
 
-        return AlertWatch.of(context)
+        return AlertWatch.of(context, None if prometheus is None else prometheus())
 
     read_only = None
     if context.read_only:
         read_only = f"{context.title} is read-only ({context.origins['read_only']}): silences are not changed from here"
-    options = "" if context.name is None else f" --context {shlex.quote(context.name)}"
-    if context.name is None and context.alertmanager_access is not None:
+    in_file = context.name is not None and "context" in context.origins  # the demo's stands in no file
+    options = f" --context {shlex.quote(context.name)}" if in_file and context.name else ""
+    if not in_file and context.alertmanager_access is not None:
         options = f" --alertmanager {shlex.quote(context.alertmanager_access.url)}"
     asked = context.prometheus_access is not None or context.alertmanager_access is not None
-    return AlertSetup(feed if asked else None, read_only, user(), options)
+    every_s = min(EVERY_S, max(LEAST_EVERY_S, context.scrape_interval_s))  # oftener than it learns it cannot tell
+    return AlertSetup(feed if asked else None, read_only, user(), options, every_s=every_s, advice=advice)
 
 
 def _command_setup(context: Context, feed: FleetFeed) -> CommandSetup:
@@ -146,32 +165,17 @@ def _rollout_setup(context: Context, feed: FleetFeed, desk: RolloutDesk) -> Roll
     return RolloutSetup(desk, options=_options(context))
 
 
-def _monitoring(context: Context) -> Monitoring:
-    from fleetview.tui.metrics import Monitoring  # noqa: PLC0415
+def run_dashboard(context: Context, *, window: Window | None = None, advice: str | None = None) -> int:
+    """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn.
 
-    access = context.prometheus_access
-
-    def connect() -> Source:
-        from fleetview.feeds.prometheus import Prometheus  # noqa: PLC0415  # when somebody first looks
-
-        return Prometheus(access)  # type: ignore[arg-type]  # not None, or this is not called
-
-    return Monitoring(
-        None if access is None else connect,
-        context.scrape_interval_s,
-        context.device_labels,
-        context.panels,
-        context.columns,
-    )
-
-
-def run_dashboard(context: Context) -> int:
-    """Run the dashboard until the person leaves it. Returns the exit code. Raises ConfigError before anything is drawn."""
+    Charts show `window` at first; `advice` says in one line how to come by the servers that are not there.
+    """
     display = context.display
     _prepare_environment(display.theme)
     from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
 
     from fleetview import paths  # noqa: PLC0415
+    from fleetview.core.charts import Window  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.core.logbook import Logbook  # noqa: PLC0415
     from fleetview.feeds.rollouts import RolloutDesk  # noqa: PLC0415
@@ -179,6 +183,7 @@ def run_dashboard(context: Context) -> int:
     from fleetview.remembered import Remembered  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
     from fleetview.tui.glyphs import ASCII, UNICODE  # noqa: PLC0415
+    from fleetview.tui.metrics import Monitoring  # noqa: PLC0415
     from fleetview_agent.wire import Topics  # noqa: PLC0415
 
     problems = [f"{display.file}: {problem}" for problem in alias_problems(display.aliases)]
@@ -194,6 +199,7 @@ def run_dashboard(context: Context) -> int:
         keymap = checked_keymap(display)
     _spare_collections()
     fleet = Fleet(Logbook() if context.log_bytes is None else Logbook(context.log_bytes))
+    prometheus = _one_prometheus(context)
     glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
     setup = Setup(
         context.title,
@@ -202,14 +208,22 @@ def run_dashboard(context: Context) -> int:
         link=display.link,
         aliases=display.aliases,
         keymap=keymap,
-        alerts=_alert_setup(context),
+        alerts=_alert_setup(context, prometheus, advice),
         remembered=Remembered(paths.state_dir() / "views.json", context.title),
+        monitoring=Monitoring(
+            prometheus,
+            context.scrape_interval_s,
+            context.device_labels,
+            context.panels,
+            columns=context.columns,
+            window=window or Window(),
+            advice=advice,
+        ),
     )
     rollouts = RolloutDesk(Topics(context.root), operator())
     feed = FleetFeed(context, fleet, on_fleet=rollouts.received)
     setup = replace(
         setup,
-        monitoring=_monitoring(context),
         commands=_command_setup(context, feed),
         rollouts=_rollout_setup(context, feed, rollouts),
     )

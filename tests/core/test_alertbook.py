@@ -99,28 +99,29 @@ def test_a_switch_is_known_by_its_name_or_severity(name: str, severity: str, is_
 
 
 def test_a_switch_that_fires_everywhere_is_in_order_and_so_is_none() -> None:
-    assert switch_trouble([alert("Watchdog")], frozenset({"Watchdog"}), UP) is None
-    assert switch_trouble([alert()], frozenset(), UP) is None
+    assert switch_trouble([alert("Watchdog")], frozenset({"Watchdog"}), UP, 2000.0) is None
+    assert switch_trouble([alert()], frozenset(), UP, 2000.0) is None
 
 
 def test_a_switch_that_is_gone_is_trouble() -> None:
-    assert "Watchdog fires no more" in (switch_trouble([alert()], frozenset({"Watchdog"}), UP) or "")
+    assert "Watchdog fires no more" in (switch_trouble([alert()], frozenset({"Watchdog"}), UP, 2000.0) or "")
 
 
 def test_a_switch_that_alertmanager_does_not_know_is_trouble() -> None:
-    lonely = Alert({"alertname": "Watchdog"}, AlertState.FIRING, None, sources=("prometheus",))
-    assert "nobody is told" in (switch_trouble([lonely], frozenset(), UP) or "")
-    assert switch_trouble([lonely], frozenset(), UP[:1]) is None, "there is no Alertmanager to know"
+    lonely = Alert({"alertname": "Watchdog"}, AlertState.FIRING, 1000.0, sources=("prometheus",))
+    assert "nobody is told" in (switch_trouble([lonely], frozenset(), UP, 2000.0) or "")
+    assert switch_trouble([lonely], frozenset(), UP, 1060.0) is None, "it may just not have been told yet"
+    assert switch_trouble([lonely], frozenset(), UP[:1], 2000.0) is None, "there is no Alertmanager to know"
 
 
 @pytest.mark.parametrize("state", [AlertState.SILENCED, AlertState.INHIBITED])
 def test_a_switch_that_is_quiet_is_trouble(state: AlertState) -> None:
-    assert "nobody would notice" in (switch_trouble([alert("Watchdog", state)], frozenset(), UP) or "")
+    assert "nobody would notice" in (switch_trouble([alert("Watchdog", state)], frozenset(), UP, 2000.0) or "")
 
 
 def test_a_switch_is_not_blamed_for_a_server_that_is_silent() -> None:
     down = (UP[0], server("alertmanager", Health.UNREACHABLE))
-    assert switch_trouble([], frozenset({"Watchdog"}), down) is None
+    assert switch_trouble([], frozenset({"Watchdog"}), down, 2000.0) is None
 
 
 def test_what_never_answered_is_old() -> None:

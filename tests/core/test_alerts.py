@@ -125,6 +125,10 @@ def test_worst_first() -> None:
         ("a > 1 or b > 2", None),
         ("(a >= 0.3) and b >= 5", ">= 0.3"),
         ("(" * 3000, None),
+        ('silent{site!="and (more"} > 0\nunless (ratio >= 0.3 and silent >= 5)', "> 0"),
+        ("(a > 1 and b > 2)", "> 1"),
+        ("brand > 2", "> 2"),
+        ("(" * 5_000 + "a" + ")" * 5_000 + " > 2", "> 2"),
         ("", None),
     ],
 )

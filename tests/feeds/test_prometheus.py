@@ -127,13 +127,26 @@ async def test_victoria_metrics(tmp_path: Path) -> None:
         assert (await Prometheus(Access(f"{url}/prometheus")).instant("vector(2)")).series[0].last == 2
 
 
+GO = {"revision": "9fd2da5", "branch": "HEAD", "buildUser": "ci", "buildDate": "20250101-00:00:00", "goVersion": "go1.23.1"}
+MIMIR = {
+    "application": "Grafana Mimir", "revision": "9fd2da5", "branch": "HEAD", "goVersion": "go1.23.1",
+    "features": {"ruler_config_api": "true", "alertmanager_config_api": "true", "query_sharding": "false"},
+}  # fmt: skip
+"""Shapes of real answers. VictoriaMetrics says its version alone, and names itself in a header that proxies may drop."""
+
+
 @pytest.mark.parametrize(
     ("build", "headers", "stores", "expected"),
     [
-        ({"version": "3.1.0", "revision": "r"}, {}, False, Flavour("Prometheus", "3.1.0")),
-        ({"application": "Grafana Mimir", "version": "2.14.1"}, {}, False, Flavour("Mimir", "2.14.1")),
-        ({"version": "0.36.1"}, {}, True, Flavour("Thanos", "0.36.1")),
+        (GO | {"version": "3.1.0"}, {}, False, Flavour("Prometheus", "3.1.0")),
+        (GO | {"version": ""}, {}, False, Flavour("Prometheus", None)),
+        (MIMIR | {"version": "2.14.1"}, {}, False, Flavour("Mimir", "2.14.1")),
+        (MIMIR | {"version": "r411-926f316c"}, {}, False, Flavour("Mimir", "r411-926f316c")),
+        (GO | {"application": "Cortex", "version": "1.18.0"}, {}, False, Flavour("Cortex", "1.18.0")),
+        (GO | {"version": "0.36.1"}, {}, True, Flavour("Thanos", "0.36.1")),
+        (GO | {"version": "0.9.0"}, {}, False, Flavour("Prometheus", "0.9.0")),
         ({"version": "2.24.0"}, {"X-Server-Hostname": "h"}, False, Flavour("VictoriaMetrics", "2.24.0")),
+        ({"version": "2.24.0"}, {}, False, Flavour("VictoriaMetrics", "2.24.0")),
     ],
 )
 async def test_flavours(build: dict[str, str], headers: dict[str, str], *, stores: bool, expected: Flavour) -> None:
@@ -146,6 +159,61 @@ async def test_flavours(build: dict[str, str], headers: dict[str, str], *, store
 
     with answering(reply) as fake:
         assert await Prometheus(Access(f"{fake.url}/p")).about() == expected
+
+
+@pytest.mark.parametrize("missing", [b"404 page not found", {"message": "Not Found"}])
+async def test_one_that_has_no_build_information(missing: object) -> None:
+    def reply(asked: Asked) -> tuple[int, object, dict[str, str]]:
+        return (200, OK, {}) if asked.path.startswith("/api/v1/query?") else (404, missing, {})
+
+    with answering(reply) as fake:
+        assert await Prometheus(Access(fake.url)).about() == Flavour("Prometheus or alike", None)
+
+
+STORE = '10.0.0.7:10901 LabelSets: {replica="a"} MinTime: 1 MaxTime: 2: rpc error: code = Unavailable'
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        f"receive series from Addr: {STORE}",
+        f"failed to receive any data in 5m0s from Addr: {STORE}",
+        f'fetch series for {{replica="a"}} Addr: {STORE}',
+        "No StoreAPIs matched for this query",
+    ],
+)
+async def test_thanos_says_with_a_warning_that_its_answer_is_partial(warning: str) -> None:
+    with serving(200, OK | {"warnings": [warning]}) as fake:
+        server = Prometheus(Access(fake.url))
+        answer = await server.instant("up")
+    assert answer.partial
+    assert answer.badge == ("the server says that the answer is partial", warning)
+    assert server.standing.health is Health.PARTIAL
+
+
+async def test_a_ruler_that_thanos_does_not_reach_makes_its_rules_partial() -> None:
+    body = {
+        "status": "success",
+        "data": {"groups": []},
+        "warnings": ["fetching rules from rules client ruler-2: rpc error: code = Unavailable"],
+    }
+    with serving(200, body) as fake:
+        server = Prometheus(Access(fake.url))
+        await server.alerts()
+    assert server.standing.health is Health.PARTIAL
+
+
+async def test_mimir_asks_for_a_tenant() -> None:
+    def reply(asked: Asked) -> tuple[int, object, dict[str, str]]:
+        if "x-scope-orgid" not in asked.headers:
+            return 401, b"no org id\n", {"Content-Type": "text/plain; charset=utf-8"}
+        return 200, OK, {}
+
+    with answering(reply) as fake:
+        server = Prometheus(Access(f"{fake.url}/prometheus"))
+        assert 'name yours: headers = { X-Scope-OrgID = "..." }' in await refused(server)
+        assert server.standing.health is Health.REFUSED
+        assert (await Prometheus(Access(fake.url, headers={"X-Scope-OrgID": "acme"})).instant("up")).series == ()
 
 
 # -- being let in

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_NAME = "FLEETVIEW_TEST_TOKEN"
+_NAME = "TEST_TOKEN_OF_FLEETVIEW"  # FLEETVIEW_* is taken away from who must not be told of a real fleet
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,9 @@ class Terminal:
         self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         # COLUMNS and LINES, which pytest-xdist sets for its workers, would beat the size of the terminal.
-        inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-        self._env = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **(env or {})}
+        terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        environ = {**os.environ, **terminal, **(env or {})}
+        self._env = {name: value for name, value in environ.items() if name not in {"COLUMNS", "LINES"}}
         self.bytes_read = 0
         self.read_at = 0.0
         """When that arrived which was worked out last."""

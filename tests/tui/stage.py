@@ -20,7 +20,7 @@ from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.received import Received
 from fleetview.core.silences import Matcher, Silence
-from fleetview.feeds.alertwatch import Affected
+from fleetview.feeds.alertwatch import Affected, Felt
 from fleetview.feeds.commands import Bundle
 from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
@@ -154,6 +154,9 @@ class FakeAlerts:
         if self.hangs:
             await asyncio.Event().wait()
         return self.book
+
+    async def feel(self, book: AlertBook) -> Felt:
+        return Felt(book, False)
 
     async def affected(self, matchers: Iterable[Matcher]) -> Affected:
         assert tuple(matchers)

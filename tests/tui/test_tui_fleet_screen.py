@@ -13,6 +13,7 @@ from fleetview.tui.screens.device import DeviceScreen
 from fleetview.tui.screens.fleet import FleetScreen
 from fleetview.tui.screens.logs import LogScreen
 from fleetview.tui.widgets.fleet_table import FleetTable
+from fleetview_agent.wire import Channel
 from tui.stage import Stage, Told, address, dashboard
 
 FULL = ("disk full",)
@@ -296,3 +297,16 @@ async def test_the_wheel_counts_as_moving() -> None:
         told.heartbeat(address("gw-3"), "critical", *FULL)
         await stage.tick(1.5)
         assert stage.order("gw-1", "gw-3") == ["gw-1", "gw-3"]
+
+
+async def test_devices_that_come_and_go_while_another_screen_is_on_top() -> None:
+    told = Told()
+    told.online("gw-1", "gw-2")
+    async with dashboard(told) as stage:
+        await stage.press("L")
+        told.online("gw-3")
+        told.tell_bytes(address("gw-1"), Channel.BIRTH, b"")
+        await stage.tick(3)
+        await stage.press("escape")
+        await stage.see("gw-3")
+        assert "gw-1" not in stage.text

@@ -14,7 +14,7 @@ from fleetview.core.alerts import Alert, AlertGroup, Rule
 from fleetview.core.device import Device
 from fleetview.core.roster import Changes
 from fleetview.core.silences import Silence
-from fleetview.tui.alert_rows import NOT_CONFIGURED, group_words
+from fleetview.tui.alert_rows import group_words, not_configured
 from fleetview.tui.alert_servers import counts, server_lines
 from fleetview.tui.screens.form import Field, FormScreen
 from fleetview.tui.silencing import ask_for_silence, refused
@@ -40,6 +40,7 @@ class _Servers(Lines):
 
     def lines(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         desk, glyphs, now = self.app.desk, self.app.glyphs, self.app.now()
+        advice = desk.setup.advice
         if desk.broken is not None:
             return [(Span(f" {glyphs.bad} {desk.broken}", "error"),)]
         book = desk.book
@@ -47,6 +48,8 @@ class _Servers(Lines):
             return [(Span(" asked, and not answered yet", "dim"),)] if desk.configured else []
         lines = [line for server in book.servers for line in server_lines(server, now, width, glyphs)]
         lines += [(Span(visible(f" {glyphs.warning} {note}"), "degraded"),) for note in book.notes[:_MOST_NOTES]]
+        if advice is not None:
+            lines.append((Span(f" no Alertmanager: {advice}", "dim"),))
         return lines
 
     def repaint(self) -> None:
@@ -134,7 +137,7 @@ class AlertsScreen(View):
     def _fill(self) -> None:
         desk = self.app.desk
         if not desk.configured:
-            self.table.fill(AlertBook(), [], "alerts", NOT_CONFIGURED)
+            self.table.fill(AlertBook(), [], "alerts", not_configured(desk.setup.advice))
             return
         book, text = desk.book or AlertBook(), self.query_one(FilterLine).text
         rows: list[Row]

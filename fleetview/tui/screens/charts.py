@@ -28,7 +28,7 @@ from fleetview.tui.device_pictures import (
 )
 from fleetview.tui.metrics import Found
 from fleetview.tui.screens.device import Document
-from fleetview.tui.spans import Line, Span, wrap
+from fleetview.tui.spans import EMPTY, Line, Span, wrap
 from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 
@@ -106,6 +106,7 @@ class ChartView(View):
         return self._settling is None
 
     def on_mount(self) -> None:
+        self.window = self.app.metrics.monitoring.window
         self.page.focus()
         self.call_after_refresh(self.show_all)
 
@@ -145,8 +146,26 @@ class ChartView(View):
         """Where it comes from, how old it is, and what that costs."""
         metrics = self.app.metrics
         times = [each.answered_mono_s for each in found if each.answered_mono_s is not None]
-        state = f"{age(now.mono_s - min(times))} ago" if times else "asking" if metrics.asking else "no answer yet"
-        return (Span(f"   Prometheus, {state}", "dim"), Span(f"   {metrics.per_minute} queries/min", "dim"))
+        if times:
+            state = f"{age(now.mono_s - min(times))} ago"
+        elif any(each.starting for each in found):
+            state = "which is starting"
+        else:
+            state = "asking" if metrics.asking else "no answer yet"
+        return (Span(f"   from Prometheus, {state}", "dim"), Span(f"   {metrics.per_minute} queries/min", "dim"))
+
+    def kept_words(self) -> Line:
+        """Where it comes from when there is no Prometheus."""
+        return (Span("   heartbeats of the last hour (no Prometheus)", "dim"),)
+
+    def advice(self) -> list[Line]:
+        """How to come by a Prometheus, where there is none and an easy way."""
+        metrics = self.app.metrics
+        words = None if metrics.available else metrics.monitoring.advice
+        if not words:
+            return []
+        lead = (Span(" "),)
+        return [*((*lead, *line) for line in wrap(f"no Prometheus; {words}", self.page.width - 2, "dim")), EMPTY]
 
     # -- which time, and which moment of it
 
@@ -224,7 +243,7 @@ class DeviceChartsScreen(ChartView):
             pictures = [replace(picture, whose=f"peers of {self._release[:20]}") for picture in pictures]
         span = pictures[0].span
         events = happened(self._device, self._marks(now), span)
-        return [*self._problem(), *pictures_page(pictures, events, self.cross, size, self.app.glyphs)]
+        return [*self.advice(), *self._problem(), *pictures_page(pictures, events, self.cross, size, self.app.glyphs)]
 
     def _problem(self) -> list[Line]:
         """Why Prometheus does not answer, in full: in a heading of a chart there is no room for it."""
@@ -245,10 +264,10 @@ class DeviceChartsScreen(ChartView):
         self._found.append(found)
         if found.answer is not None and found.span is not None:
             return from_answer(chart, found.answer, found.span, self.columns, "not current" if found.problem else None)
-        if found.problem is None:
+        if found.problem is None and not found.starting:
             return Picture(chart, span, (None,) * self.columns, note="asking Prometheus")
         kept = self._kept(chart, now)
-        return Picture(chart, kept.span, kept.own, kept.peers, "from heartbeats")
+        return Picture(chart, kept.span, kept.own, kept.peers, "from heartbeats" if found.problem else "")
 
     def _kept(self, chart: DeviceChart, now: Now) -> Picture:
         span = self.window.span(now.unix_s, self.columns, 1.0)
@@ -283,7 +302,7 @@ class DeviceChartsScreen(ChartView):
             Span(f"   {window_words(self.window, self._span(now))}", "plain"),
         )
         if not self.app.metrics.available:
-            return (*lead, Span("   heartbeats of the last hour (no Prometheus)", "dim"))
+            return (*lead, *self.kept_words())
         return (*lead, *self.asked_words(now, self._found), Span(f"   step {age(self._span(now).step_s)}", "dim"))
 
     def action_peers(self) -> None:

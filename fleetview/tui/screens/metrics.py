@@ -18,7 +18,7 @@ from fleetview.tui.metrics import Found
 from fleetview.tui.panel_lines import panel_lines
 from fleetview.tui.screens.charts import ChartPage, ChartView
 from fleetview.tui.screens.choose import Choice, ChooseScreen
-from fleetview.tui.spans import EMPTY, Line, Span, beside
+from fleetview.tui.spans import EMPTY, Line, Span, beside, wrap
 from fleetview.tui.view import OPENS_INPUT, Place
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.promql_line import PromqlLine
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from fleetview.tui.fleet_rows import Now
 
 _NOBODY = (
-    "this context has no Prometheus: say where it is with --prometheus, FLEETVIEW_PROMETHEUS or `prometheus` in its",
-    "table of the configuration. `fleetview export` makes the fleet's heartbeats visible to it. What is kept of a single",
-    "device's last hour stands on its own screen, under m.",
+    "this context has no Prometheus, so this is what is kept of the heartbeats. Say where one is with --prometheus,"
+    " FLEETVIEW_PROMETHEUS or `prometheus` in its table of the configuration; `fleetview export` makes the fleet visible"
+    " to it."
 )
+_KEPT_EVERY_S = 5.0
+"""How often what is kept is worked out anew: it is kept by the minute."""
 
 
 def open_metrics(app: FleetApp, panel: Panel | None = None) -> AwaitMount | None:
@@ -59,6 +61,7 @@ class MetricsScreen(ChartView):
         self._asked = panel
         self._worst = next(iter(WORST))
         self._found: list[Found] = []
+        self._kept: tuple[object, list[Line]] | None = None
 
     @property
     def place(self) -> Place:
@@ -107,7 +110,7 @@ class MetricsScreen(ChartView):
     def document(self, now: Now) -> list[Line]:
         self._found = []
         if not self.app.metrics.available:
-            return [EMPTY, *((Span(f" {words}", "dim"),) for words in _NOBODY)]
+            return self._from_heartbeats(now)
         side, columns, rows = layout(self.page.width, self.size.height)
         width = columns + GUTTER + 1
         frame = Frame(columns, rows, self.cross)
@@ -119,6 +122,20 @@ class MetricsScreen(ChartView):
             right = drawn[first + 1] if side > 1 and first + 1 < len(drawn) else []
             lines += beside(drawn[first], right, width, gap=3) if right else drawn[first]
         return lines
+
+    def _from_heartbeats(self, now: Now) -> list[Line]:
+        """Pictures of the last hour, for want of a longer memory."""
+        from fleetview.tui.fleet_pictures import fleet_page  # noqa: PLC0415  # for those who have no Prometheus
+
+        side, columns, rows = layout(self.page.width, self.size.height)
+        key = (columns, rows, side, self.cross, self.window, self._worst, int(now.mono_s / _KEPT_EVERY_S))
+        if self._kept is None or self._kept[0] != key:
+            span = self.window.span(now.unix_s, columns, 1.0)
+            frame, glyphs = Frame(columns, rows, self.cross), self.app.glyphs
+            page = fleet_page(self.app.fleet, span, self._worst, frame, side, now_unix_s=now.unix_s, glyphs=glyphs)
+            self._kept = key, page
+        why = self.advice() or [*((Span(" "), *line) for line in wrap(_NOBODY, self.page.width - 2, "dim")), EMPTY]
+        return [*why, *self._kept[1]]
 
     def _look(self, panel: Panel, now: Now) -> tuple[Panel, Found]:
         """The panel with its query as it is sent, for a server speaks of places in that; and what is known of it."""
@@ -134,7 +151,7 @@ class MetricsScreen(ChartView):
     def heading(self, now: Now) -> Line:
         span = self.window.span(now.unix_s, self.columns, self.app.metrics.monitoring.scrape_interval_s)
         lead = (Span(" metrics of the fleet", "bold"), Span(f"   {window_words(self.window, span)}"))
-        return (*lead, *self.asked_words(now, self._found)) if self.app.metrics.available else lead[:1]
+        return (*lead, *(self.asked_words(now, self._found) if self.app.metrics.available else self.kept_words()))
 
     # -- what the person asks for
 

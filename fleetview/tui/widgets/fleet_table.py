@@ -147,8 +147,10 @@ class FleetTable(LineList):
             self.repaint()
 
     def rebuild(self) -> None:
-        """Show all anew."""
-        self._arrangement.begin()
+        """Show all anew, after a time in which nobody told what changed."""
+        if self.selection:
+            self.selection &= set(self._fleet.devices.values())
+        self._arrangement.look_again()
         self._start()
 
     # -- working out the rows
