@@ -12,6 +12,8 @@ from fleetview.demo.children import Child
 from fleetview.demo.modules import Played, module_tables
 
 AGENTS = 3
+VERIFY_S = 15
+"""So long a configuration from afar is watched: a minute, as by default, is long for who looks on."""
 HEARTBEAT_S = 10
 _DELAY_S = 1.2
 """Three interpreters that start at once would take the processor from the dashboard just when it draws its first screen."""
@@ -30,6 +32,7 @@ broker_url = {text(broker_url)}
 heartbeat_interval = {HEARTBEAT_S}
 labels = {{ ring = "lab", kind = "real" }}
 state_dir = {text(str(folder / "state"))}
+verify_s = {VERIFY_S}
 
 [[logs.files]]
 path = {text(str(app_log))}

@@ -37,7 +37,7 @@ _QUICK: dict[str, Any] = {
     "waves": ["5%", "20%", "60%", "100%"],
     "every": "30s",
     "per_minute": 120,
-    "deadlines": {"accept": "30s", "apply": "60s", "verify": "60s"},
+    "deadlines": {"accept": "60s", "apply": "2m", "verify": "2m"},
     "evidence": {"bake": "20s", "converged": 2, "events": 50, "scrape": "15s", "passes": 2, "max_wait": "3m"},
     "gates": [
         {"name": "error-rate", "measure": "error_rate", "max": "1%", "ratio": 3, "delta": "0.5%", "interval": "10s"},

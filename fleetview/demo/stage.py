@@ -97,7 +97,7 @@ def on_stage(
             [*directing, "--folder", director.folder], grace_s=_PLAYER_GRACE_S, delay_s=_CONTROLLER_DELAY_S, nice=_NICE
         )
         for child, app_log, played in zip(children, app_logs, cycle(PLAYED), strict=False):
-            start_agent(child, app_log, broker.url, played, well=scenario is Scenario.CALM)
+            start_agent(child, app_log, broker.url, played, well=scenario is Scenario.CALM or scenario.rolls_out)
         servers = stack.enter_context(monitoring(broker.url, devices)) if with_prometheus else Servers()
         try:
             yield Stage(broker, player, children, director, servers)
