@@ -188,15 +188,14 @@ async def test_a_kill_while_a_release_is_checked_boots_into_the_one_before_and_t
             assert device.linked == "1.1"
             agent.process.send_signal(signal.SIGKILL)
             await agent.ended()
-        killed = device.watch.heartbeats[-1].session
+        found = Shelf(tmp_path / "state" / "gw-1" / "releases").recover()
+        assert (found.state.running, found.problem, device.linked) == ("1.0", None, "1.0")
         async with running(device):
-            await until(lambda: device.watch.heartbeats[-1].session != killed)
-            first_beat = next(beat for beat in device.watch.heartbeats if beat.session > killed)
-            assert first_beat.release == "1.0"
-            assert (await device.ends_as("committed")).version == "1.1"
+            assert (await device.ends_as("committed")).previous == "1.0"
             await until(lambda: device.runs("1.1"))
         versions = [version for version, _ in device.starts]
-        assert versions == ["1.0", "1.0", "1.1", "1.0", "1.1"]
+        assert versions[:3] == ["1.0", "1.0", "1.1"]
+        assert versions[3:] in (["1.0", "1.1"], ["1.1"]), "1.0 may be gone again before it can say a word"
 
 
 CUT = """
