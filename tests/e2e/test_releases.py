@@ -152,7 +152,7 @@ async def test_an_update_is_kept_and_one_that_never_becomes_well_goes_back(tmp_p
         assert device.linked == "1.1"
         releases = tmp_path / "state" / "gw-1" / "releases"
         assert sorted(path.name for path in releases.iterdir()) == [".update.json", "1.0", "1.1", "current"]
-        assert [version for version, _ in device.starts] == ["1.0", "1.1", "1.1"]
+        await until(lambda: [version for version, _ in device.starts] == ["1.0", "1.1", "1.1"])
         assert device.starts[-1][1] == str(releases / "1.1")
         own = next(info for info in device.watch.heartbeats[-1].modules if info.name == "own")
         assert own.restarts == 0, "a release restarts its own modules only"
