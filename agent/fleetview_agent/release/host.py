@@ -16,7 +16,7 @@ from fleetview_agent.release import manifest
 from fleetview_agent.release.errors import RefusedError
 from fleetview_agent.release.manifest import Manifest
 from fleetview_agent.release.shelf import Shelf
-from fleetview_agent.release.updater import Clock, Trouble, Updater
+from fleetview_agent.release.updater import Trouble, Updater
 from fleetview_agent.reported import NoUpdater, ReportedState
 from fleetview_agent.twin.watch import Sample, Watch, Wrong, counted, wrong
 from fleetview_agent.wire import ReleaseOffer, ReleaseReport
@@ -58,7 +58,6 @@ class Releases:
             verify_s=config.verify_s,
             rng=rng,
             on_report=self._report,
-            clock=Clock(time.monotonic),
         )
 
     def attach(self, parts: Parts) -> None:

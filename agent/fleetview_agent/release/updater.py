@@ -32,6 +32,8 @@ _T = TypeVar("_T")
 REPORTED_STEPS = 20
 """Of progress: a report is a retained message, and goes to everybody who watches."""
 RETRY_CAP_S = 300.0
+LONGEST_REASON = 600
+"""Characters: a server may say as much as it likes."""
 _DISK_RETRY_S = 10.0
 _PATIENCE_S = 0.5
 """For a thread that was called off: it may wait for the network, and is then left to itself."""
@@ -262,9 +264,9 @@ class Updater:
         try:
             event = await self._do(effect, number)
         except BrokenOffError as err:
-            event = model.BrokenOff(str(err), self._work.gained())
+            event = model.BrokenOff(str(err)[:LONGEST_REASON], self._work.gained())
         except ReleaseError as err:
-            event = model.Refused(str(err))
+            event = model.Refused(str(err)[:LONGEST_REASON])
         except OSError as err:
             where = f"{err.filename}: " if isinstance(err.filename, str) else ""
             event = model.Refused(f"the disk: {where}{err.strerror or err}")
