@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import asking, export, fleet, ingest, logs, startup, steady
+from benchmarks import asking, export, fleet, ingest, logs, rounds, startup, steady
 from benchmarks.figures import table
 
 GROUPS = {
@@ -17,6 +17,7 @@ GROUPS = {
     "logs": logs.figures,
     "asking": asking.figures,
     "export": export.figures,
+    "rounds": rounds.figures,
 }
 
 
