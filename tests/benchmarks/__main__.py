@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import asking, export, fleet, ingest, logs, pictures, startup, steady, twin
+from benchmarks import asking, export, fleet, ingest, logs, pictures, rounds, startup, steady, twin
 from benchmarks.figures import table
 
 GROUPS = {
@@ -19,6 +19,7 @@ GROUPS = {
     "pictures": pictures.figures,
     "export": export.figures,
     "twin": twin.figures,
+    "rounds": rounds.figures,
 }
 
 

@@ -110,10 +110,13 @@ class World:
     def feed(self, *events: Event) -> Outcome:
         if self.restore_each_step:
             self.rollout = codec.from_json(codec.to_json(self.rollout))
-        out = machine.run(self.rollout, events, self.now_s)
+        out = self.decide(events)
         for effect in out.effects:
             self.do(effect)
         return out
+
+    def decide(self, events: tuple[Event, ...]) -> Outcome:
+        return machine.run(self.rollout, events, self.now_s)
 
     def do(self, effect: Effect) -> None:
         match effect:
