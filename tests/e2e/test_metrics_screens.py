@@ -7,19 +7,22 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
-from support.servers import Asked, answering, prometheus, serving
+from support.servers import Asked, answering, prometheus, serving, victoria_metrics
 from support.wait import wait_until
 from tui.stage import FakeFeed, Stage, Told, address
 
 from fleetview.access import Access
+from fleetview.core.alertcharts import alert_panel
+from fleetview.core.alerts import Alert, AlertState, Places
 from fleetview.core.charts import Span
 from fleetview.core.device import Device
-from fleetview.core.devicecolumns import DeviceColumn
+from fleetview.core.devicecolumns import HISTORIES, DeviceColumn, by_key, selector_for
 from fleetview.core.happened import happened
 from fleetview.core.panels import DeviceLabels, marks_query
+from fleetview.core.series import Answer
 from fleetview.feeds.prometheus import Prometheus
 from fleetview.feeds.states import Up
 from fleetview.remembered import Remembered
@@ -63,6 +66,17 @@ async def test_a_device_beside_its_peers_the_panels_and_a_query(url: str) -> Non
         await stage.press("m")
         await stage.press("plus", "plus")
         await stage.see("CPU  97%  peers 20% (15% to 25%)")
+        await stage.press(*["minus"] * 12)
+        await stage.see("30d 00h until now")
+        await stage.see("CPU  97%")
+        await stage.press("comma")
+        await stage.see("what happened at ")
+        await stage.press("x", "left")
+        await stage.see("30d 00h until ")
+        assert "until now" not in stage.text
+        await stage.press("0", *["plus"] * 12)
+        await stage.see("15m 00s until now")
+        await stage.see("CPU  97%")
         await stage.press("escape", "escape", "M")
         await stage.see("   online")
         await stage.see("plant-1/gw-1")
@@ -164,3 +178,42 @@ async def test_columns_of_the_fleet_table(url: str, tmp_path: Path) -> None:
         assert row.split("gw-1")[1].split()[0] == "97%"
         assert stage.rows[stage.row_of("gw-5")].split("gw-5")[1].split()[0] == "-"
         assert "columns from Prometheus, now" in stage.text
+
+
+async def test_the_questions_are_understood_by_victoria_metrics(tmp_path: Path) -> None:
+    device, labels = address("gw-1"), DeviceLabels()
+    end = math.floor(time.time())
+    lines = []
+    for at in range(end - 600, end, 10):
+        for number in (1, 2, 3):
+            new = number == 1 and at > end - 300
+            whose = f'tenant="acme",site="plant-1",device="gw-{number}",release="{"1.5.0" if new else "1.4.2"}"'
+            figures = {
+                "cpu_ratio": number / 10,
+                "heartbeat_interval_seconds": 10,
+                "config_version": 13 if new else 12,
+                "uptime_seconds": at - (end - 300) if new else at - end + 5000,
+            }
+            lines += [f"fleet_device_{name}{{{whose}}} {value} {at * 1000}" for name, value in figures.items()]
+    with victoria_metrics(tmp_path) as url:
+        request = Request(f"{url}/api/v1/import/prometheus", "\n".join(lines).encode(), method="POST")
+        wait_until(lambda: urlopen(request).status == 204, 40)
+        wait_until(lambda: b'"value"' in urlopen(f"{url}/api/v1/query?query=fleet_device_cpu_ratio").read(), 40)
+        source, span = Prometheus(Access(url)), Span(end - 600, end, 15)
+
+        async def asked(query: str) -> Answer:
+            return await source.range(query, span.begin_s + span.step_s, span.end_s, span.step_s)
+
+        found = {one.kind: one.text for one in happened(Device(device), await asked(marks_query(labels, device)), span)}
+        assert found == {
+            "release": "release 1.4.2 -> 1.5.0", "config": "config 12 -> 13", "session": "the agent started",
+        }  # fmt: skip
+        history = HISTORIES[0].asked(labels, "300s", selector_for(labels, (device, address("gw-2"))))
+        assert by_key(await asked(history), labels).keys() == {tuple(device), tuple(address("gw-2"))}
+        hot = Alert(
+            {"alertname": "Hot"}, AlertState.FIRING, None, query="fleet_device_cpu_ratio > 0.05", own=labels.of(device)
+        )
+        panel = alert_panel(hot, Places())
+        assert panel is not None
+        assert {series.labels["device"] for series in (await asked(panel.query)).series} == {"gw-1"}
+        source.close()

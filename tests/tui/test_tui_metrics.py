@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from fleetview.core.devicecolumns import DeviceColumn
 from fleetview.core.panels import DEVICE_CHARTS, WHOSE, DeviceLabels, Panel
 from fleetview.core.series import Answer, Series
 from fleetview.core.servers import Verdict
@@ -376,3 +377,23 @@ async def test_without_prometheus_it_says_what_to_do() -> None:
         await stage.type("metrics")
         await stage.press("enter")
         assert isinstance(stage.app.screen, MetricsScreen)
+
+
+async def test_a_legend_leaves_out_what_all_series_share() -> None:
+    values: Values = {(("job", "fleet"), ("site", f"plant-{number}")): lambda _: 1.0 for number in (1, 2)}
+    async with dashboard(fleet(), size=(120, 40), monitoring=monitoring(FakeSource(values))) as stage:
+        await stage.press("M", "e")
+        await stage.type("up")
+        await stage.press("enter")
+        await stage.see("site=plant-1")
+        assert "job=fleet" not in stage.text
+
+
+async def test_the_worst_ten_by_a_column_of_ones_own() -> None:
+    heat = DeviceColumn("inlet", "INLET", "max by ($by) (heat{$selector})", "celsius", thresholds={"degraded": 40.0})
+    source = FakeSource({(("device", "gw-1"),): lambda _: 41.0})
+    async with dashboard(fleet(), size=(120, 60), monitoring=monitoring(source, columns=(heat,))) as stage:
+        await stage.press("M", "w", "end", "enter")
+        await stage.see("worst ten by inlet")
+        await stage.see("▲ 41 C")
+        assert "topk(10, max by (tenant, site, device) (heat{}))" in [query for query, *_ in source.asked]
