@@ -109,11 +109,8 @@ def _modules(config: AgentConfig) -> list[Answer]:
 def _updater(config: AgentConfig) -> list[Answer]:
     if "ota_updater" not in config.module_specs:
         return []
-    if config.ota.keys:
-        return [Answer("ok", "releases", f"signed by one of the keys {', '.join(config.ota.key_ids)}")]
-    if config.ota.allow_unsigned:
-        return [Answer("warning", "releases", "are taken from anybody: set ota.keys, and leave allow_unsigned out")]
-    return [Answer("warning", "releases", "none is taken: set ota.keys to who may sign them")]
+    verdict, words = config.ota.standing()
+    return [Answer(verdict, "releases", words)]
 
 
 async def _broker(config: AgentConfig) -> Answer:

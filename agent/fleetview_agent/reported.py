@@ -32,6 +32,12 @@ class ReleaseTaker(Protocol):
     def flaw(self, config: AgentConfig) -> str | None:
         """Why a configuration cannot be together with the release that runs, in words."""
 
+    def announced(self, offer: ReleaseOffer) -> None:
+        """A new generation desires this release, and will be reported next: by then nothing of another is to be.
+
+        It is offered or refused later, or withdrawn.
+        """
+
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         """This release should run. Called once in a session for each generation, which may be one that is done already."""
 
@@ -111,6 +117,9 @@ class NoUpdater:
 
     def __init__(self, reported: ReportedState) -> None:
         self._reported = reported
+
+    def announced(self, offer: ReleaseOffer) -> None:
+        pass
 
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         self.refused(offer, gen, "this agent has no updater")

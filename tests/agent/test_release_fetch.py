@@ -130,7 +130,7 @@ def test_a_size_that_is_wrong_is_refused_before_it_is_fetched(
 def test_a_server_that_hangs_is_given_up(store: Shop, tmp_path: Path) -> None:
     store.hang = threading.Event()
     with pytest.raises(BrokenOffError, match="timed out"):
-        download(store, tmp_path, way=Way(0.2, 1e9, 10**6)).fetch()
+        download(store, tmp_path, way=Way(1, 1e9, 10**6)).fetch()
     assert len(content(tmp_path)) == 1000, "what has come is kept"
 
 

@@ -140,6 +140,13 @@ def test_another_release_while_one_is_checked_goes_back_first() -> None:
     assert (status(state), state.running) == ("committed", "1.0")
 
 
+def test_another_release_while_one_is_switched_goes_back_once_it_is() -> None:
+    state = played(STAGED, Did(), Wanted(2, offer("1.2")))
+    state, effects = step(state, Did(), 0.0, RULES)
+    assert effects == [GoBack("1.0")]
+    assert step(state, Did(), 0.0, RULES)[1] == [Clean(("1.0",), "1.1"), Admit(offer("1.2"))]
+
+
 def test_withdrawing_ends_what_is_on_its_way_and_not_what_is_switched() -> None:
     state, effects = step(STAGED, Withdrawn(), 0.0, RULES)
     assert effects == [CallOff()]
@@ -312,7 +319,7 @@ HAPPENINGS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(HAPPENINGS, st.sets(st.sampled_from(["1.1", "1.2"])))
 def test_whatever_happens_only_what_was_well_is_kept_and_every_change_ends(
     happenings: list[tuple[str, object, object]], bad: set[str]

@@ -117,6 +117,9 @@ def test_what_is_configured(tmp_path: Path) -> None:
     public = release("keygen", tmp_path / "key")[1]
     found = configured(tmp_path, f'keys = ["{public}"]\nca = "ca.crt"\nfolder = "rel"\nrate_kib_s = 10')
     assert found.key_ids == [signing.key_id(signing.public_key(public))]
+    assert found.standing() == ("ok", f"taken when signed by {found.key_ids[0]}")
+    assert configured(tmp_path, "keep = 3").standing()[0] == "warning"
+    assert "anybody" in configured(tmp_path, "allow_unsigned = true").standing()[1]
     assert (found.ca, found.folder, found.rate_bytes_s) == (tmp_path / "ca.crt", tmp_path / "rel", 10240)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from support.agents import agent_process, watching
 from support.commands import fleetview
+from support.power import update
 from support.releases import Maker, shop
 from support.wait import until
 
+from fleetview_agent.release.shelf import Shelf
 from fleetview_agent.wire import ReleaseReport
 
 if TYPE_CHECKING:
@@ -103,7 +106,7 @@ async def device_of(tmp_path: Path, broker: Broker) -> AsyncIterator[Device]:
 
 
 @asynccontextmanager
-async def running(device: Device, **ota: object) -> AsyncIterator[AgentProcess]:
+async def running(device: Device, environ: dict[str, str] | None = None, /, **ota: object) -> AsyncIterator[AgentProcess]:
     own = {"command": ["sleep", "1000"]}
     keys: dict[str, Any] = {
         "broker_url": device.broker.url,
@@ -114,8 +117,8 @@ async def running(device: Device, **ota: object) -> AsyncIterator[AgentProcess]:
         "ota": {"keys": [device.maker.key], "verify_s": 0.6, "settle_s": 10, **ota},
     }
     before = len(device.watch.heartbeats)
-    with agent_process(device.folder, None, **keys) as agent:
-        await until(lambda: len(device.watch.heartbeats) > before)
+    with agent_process(device.folder, environ, **keys) as agent:
+        await until(lambda: len(device.watch.heartbeats) > before or agent.process.poll() is not None)
         yield agent
 
 
@@ -149,7 +152,7 @@ async def test_an_update_is_kept_and_one_that_never_becomes_well_goes_back(tmp_p
         assert device.linked == "1.1"
         releases = tmp_path / "state" / "gw-1" / "releases"
         assert sorted(path.name for path in releases.iterdir()) == [".update.json", "1.0", "1.1", "current"]
-        assert [version for version, _ in device.starts] == ["1.0", "1.1", "1.1"]
+        await until(lambda: [version for version, _ in device.starts] == ["1.0", "1.1", "1.1"])
         assert device.starts[-1][1] == str(releases / "1.1")
         own = next(info for info in device.watch.heartbeats[-1].modules if info.name == "own")
         assert own.restarts == 0, "a release restarts its own modules only"
@@ -160,8 +163,13 @@ async def test_an_update_is_kept_and_one_that_never_becomes_well_goes_back(tmp_p
         assert (told["reported"]["release"]["status"], told["reported"]["release"]["version"]) == ("rolled_back", "1.2")
         assert any("not ready" in reason["text"] for reason in told["why"])
 
-        await device.wants({"version": "1.3", "url": f"{device.shop.url}/none", "sha256": "0" * 64, "size": 5})
-        assert "not signed" in ((await device.ends_as("failed")).reason or "")
+        for _ in range(2):
+            await device.wants({"version": "1.3", "url": f"{device.shop.url}/none", "sha256": "0" * 64, "size": 5})
+            assert "not signed" in ((await device.ends_as("failed")).reason or "")
+            statuses = list(dict.fromkeys(report.status for report in device.reports))
+            assert statuses == ["queued", "failed"], "how the one before ended is not said of a new generation"
+        await device.wants({"version": "1.3"})
+        assert (await device.ends_as("failed")).reason == "release.url: missing"
         assert device.runs("1.1")
 
 
@@ -180,13 +188,55 @@ async def test_a_kill_while_a_release_is_checked_boots_into_the_one_before_and_t
             assert device.linked == "1.1"
             agent.process.send_signal(signal.SIGKILL)
             await agent.ended()
-        before = len(device.watch.heartbeats)
+        found = Shelf(tmp_path / "state" / "gw-1" / "releases").recover()
+        assert (found.state.running, found.problem, device.linked) == ("1.0", None, "1.0")
         async with running(device):
-            assert device.watch.heartbeats[before].release == "1.0"
-            assert (await device.ends_as("committed")).version == "1.1"
+            assert (await device.ends_as("committed")).previous == "1.0"
             await until(lambda: device.runs("1.1"))
         versions = [version for version, _ in device.starts]
-        assert versions == ["1.0", "1.0", "1.1", "1.0", "1.1"]
+        assert versions[:3] == ["1.0", "1.0", "1.1"]
+        assert versions[3:] in (["1.0", "1.1"], ["1.1"]), "1.0 may be gone again before it can say a word"
+
+
+CUT = """
+import os, signal
+from fleetview_agent import durable
+what, name, number = os.environ["CUT"].split()
+left = int(number)
+
+def before(step, path):
+    global left
+    left -= step == what and path.name == name
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+durable.before = before
+"""
+# While the link is made, when it is made, and ahead of what commits it. `test_release_power` does it at every step.
+CUTS = ["link current 1", "sync releases 4", "rename .update.json 3"]
+
+
+async def test_a_real_agent_is_cut_off_amid_an_update_again_and_again(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "sitecustomize.py").write_text(CUT)
+    releases = tmp_path / "state" / "gw-1" / "releases"
+    async with device_of(tmp_path, broker) as device:
+        await update(releases, device.release("1.0"), gen=0)
+        fresh = tmp_path / "fresh"
+        shutil.copytree(releases, fresh, symlinks=True)
+        await device.wants(device.release("1.1"))
+        for cut in CUTS:
+            shutil.rmtree(tmp_path / "state")
+            shutil.copytree(fresh, releases, symlinks=True)
+            path = os.pathsep.join([str(tmp_path / "cut"), os.environ.get("PYTHONPATH", "")])
+            async with running(device, {**os.environ, "CUT": cut, "PYTHONPATH": path}) as agent:
+                assert await agent.ended(30) == -signal.SIGKILL, cut
+            found = Shelf(releases).recover()
+            assert (found.state.running, found.problem) == ("1.0", None), cut
+            Shelf(releases).prove("1.0")
+        async with running(device):
+            assert (await device.ends_as("committed")).previous == "1.0"
+            await until(lambda: device.runs("1.1"))
 
 
 async def test_a_configuration_waits_for_the_release_that_is_checked(tmp_path: Path, broker: Broker) -> None:
@@ -213,7 +263,7 @@ async def test_a_configuration_waits_for_the_release_that_is_checked(tmp_path: P
 
 
 async def test_the_updater_is_restarted_amid_a_check(tmp_path: Path, broker: Broker) -> None:
-    async with device_of(tmp_path, broker) as device, running(device, verify_s=2):
+    async with device_of(tmp_path, broker) as device, running(device, verify_s=4):
         await device.wants(device.release("1.0"))
         await until(lambda: device.reports and device.reports[-1].status == "checking" and device.runs("1.0"))
         command = {"v": 1, "verb": "restart_module", "args": {"name": "ota_updater"}, "expires_at": "2999-01-01T00:00:00Z"}

@@ -16,10 +16,10 @@ from fleetview_agent.release import manifest
 from fleetview_agent.release.errors import RefusedError
 from fleetview_agent.release.manifest import Manifest
 from fleetview_agent.release.shelf import Shelf
-from fleetview_agent.release.updater import Clock, Trouble, Updater
+from fleetview_agent.release.updater import Trouble, Updater
 from fleetview_agent.reported import NoUpdater, ReportedState
 from fleetview_agent.twin.watch import Sample, Watch, Wrong, counted, wrong
-from fleetview_agent.wire import ReleaseOffer
+from fleetview_agent.wire import ReleaseOffer, ReleaseReport
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,6 @@ class Releases:
             verify_s=config.verify_s,
             rng=rng,
             on_report=self._report,
-            clock=Clock(time.monotonic),
         )
 
     def attach(self, parts: Parts) -> None:
@@ -105,6 +104,11 @@ class Releases:
 
     # What the twin hands over
 
+    def announced(self, offer: ReleaseOffer) -> None:
+        """See `reported.ReleaseTaker`."""
+        report = ReleaseReport(version=offer.version, previous=self.running, status="queued", progress=0.0)
+        self._reported.set_release(report)
+
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         """See `reported.ReleaseTaker`."""
         if self._is_taken:
@@ -121,6 +125,7 @@ class Releases:
     def withdrawn(self) -> None:
         """See `reported.ReleaseTaker`."""
         self._updater.withdrawn()
+        self._report()  # in place of what was announced
 
     # The device, as the updater sees it
 

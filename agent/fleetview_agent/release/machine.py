@@ -51,6 +51,8 @@ MOST_CUTS = 3
 
 Step = tuple[State, list[Effect]]
 
+_OVERTAKEN = "another release is wanted meanwhile"
+
 
 def step(state: State, event: Event, now_s: float, rules: Rules) -> Step:
     """What comes of an event: the new state, and what is to be done, in that order."""
@@ -132,7 +134,7 @@ def _wanted(state: State, gen: int, offer: Offer, problem: str | None) -> Step:
         state, effects = _begin(state, gen, offer)
         return state, [CallOff(), *effects]
     state = replace(state, following=(gen, offer))
-    return _go_back(state, "another release is wanted meanwhile") if job.stage == "checking" else (state, [])
+    return _go_back(state, _OVERTAKEN) if job.stage == "checking" else (state, [])
 
 
 def _withdrawn(state: State) -> Step:
@@ -172,7 +174,8 @@ def _went_on(state: State, job: Job, event: Admitted | Did, now_s: float) -> Ste
         case "staged", Did():
             return _with(state, stage="applying"), [Switch(job.offer.version)]
         case "applying", Did():
-            return _with(state, stage="checking", begun_s=now_s, well_since_s=None), []
+            state = _with(state, stage="checking", begun_s=now_s, well_since_s=None)
+            return (state, []) if state.following is None else _go_back(state, _OVERTAKEN)
         case "going_back", Did():
             return _end(state, job, "rolled_back", job.reason)
     return state, []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -56,6 +56,14 @@ class Ota(Table):
     def key_ids(self) -> list[str]:
         """Of the keys, as signatures name them."""
         return [key_id(public_key(key)) for key in self.keys]
+
+    def standing(self) -> tuple[Literal["ok", "warning"], str]:
+        """Whether releases can be taken, and from whom, in words for who sets the device up."""
+        if self.keys:
+            return "ok", f"taken when signed by {' or '.join(self.key_ids)}"
+        if self.allow_unsigned:
+            return "warning", "taken from anybody: set ota.keys to who may sign them, and leave allow_unsigned out"
+        return "warning", "none is taken: set ota.keys to who may sign them"
 
     @property
     def max_bytes(self) -> int:

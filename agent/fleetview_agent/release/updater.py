@@ -32,8 +32,10 @@ _T = TypeVar("_T")
 REPORTED_STEPS = 20
 """Of progress: a report is a retained message, and goes to everybody who watches."""
 RETRY_CAP_S = 300.0
+LONGEST_REASON = 600
+"""Characters: a server may say as much as it likes."""
 _DISK_RETRY_S = 10.0
-_PATIENCE_S = 2.0
+_PATIENCE_S = 0.5
 """For a thread that was called off: it may wait for the network, and is then left to itself."""
 
 
@@ -209,6 +211,7 @@ class Updater:
             await self._save()
         if self._state.running != before.running:
             self._has_switched = False
+            self._problem = None  # it was of the one before
         if self._disk_problem is None:
             self._tell(before)
             if not self._state.may_have_switched:
@@ -240,7 +243,8 @@ class Updater:
             extra = {"release": job.offer.version, "gen": job.gen, "reason": job.reason}
             _log.info("release %s: %s", job.offer.version, job.stage.replace("_", " "), extra=extra)
         self._report = machine.report(after)
-        if (told := _coarse(self._report)) != self._told:
+        told = _coarse(self._report)
+        if told != self._told or outcome != before.last:  # a generation may end as the one before did, and is to be told
             self._told = told
             self._on_report()
 
@@ -260,9 +264,9 @@ class Updater:
         try:
             event = await self._do(effect, number)
         except BrokenOffError as err:
-            event = model.BrokenOff(str(err), self._work.gained())
+            event = model.BrokenOff(str(err)[:LONGEST_REASON], self._work.gained())
         except ReleaseError as err:
-            event = model.Refused(str(err))
+            event = model.Refused(str(err)[:LONGEST_REASON])
         except OSError as err:
             where = f"{err.filename}: " if isinstance(err.filename, str) else ""
             event = model.Refused(f"the disk: {where}{err.strerror or err}")

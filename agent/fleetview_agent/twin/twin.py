@@ -201,6 +201,8 @@ class Twin:
     def _happens(self, event: Event) -> None:
         before = self._state
         self._state, effects = step(before, event, time.monotonic())
+        if isinstance(event, Wanted) and event.desired.release is not None and self._state.kept.gen != before.kept.gen:
+            self._attached.releases.announced(event.desired.release)
         self._carry_out(before, effects)
         if self._state.kept.trying is None:
             self._settled.set()
