@@ -15,7 +15,16 @@ from support.agents import agent_process, watching
 from support.commands import fleetview
 from support.wait import until
 
-from fleetview_agent.wire import ConfigOffer, Desired, Heartbeat, ModuleInfo, Reported, document_sha256, encode
+from fleetview_agent.wire import (
+    ConfigOffer,
+    Desired,
+    Heartbeat,
+    ModuleInfo,
+    ReleaseReport,
+    Reported,
+    document_sha256,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -143,8 +152,10 @@ async def test_good_ones_are_applied_bad_ones_rejected_and_those_that_do_harm_ro
         assert rejected.config is not None
         assert "modules.changed.depends_on[0]: no module is called 'nobody'" in (rejected.config.reason or "")
         assert (rejected.config.version, rejected.config.last_good) == (2, 1)
-        await device.wants({"modules": {"changed": {"command": ["/no/such/program"]}}})
+        await device.wants({"modules": {"changed": {"command": ["/no/such/program"]}}}, release={"version": "2.0"})
         assert "no program '/no/such/program'" in ((await device.ends_as("rejected")).config or ConfigOffer()).reason  # type: ignore[union-attr,operator]
+        await until(lambda: device.watch.reported[-1].release)
+        assert (device.watch.reported[-1].release or ReleaseReport()).status == "failed", "it is not begun"
         await device.wants({"broker_url": f"mqtt://x:{SECRET}@elsewhere"})
         assert "broker_url: is set on the device only" in ((await device.ends_as("rejected")).config or ConfigOffer()).reason  # type: ignore[union-attr,operator]
         assert len(device.starts("changed")) == 2, "the old one runs on"

@@ -111,7 +111,7 @@ class Releases:
 
     def offered(self, offer: ReleaseOffer, gen: int) -> None:
         """See `reported.ReleaseTaker`."""
-        if MODULE in self._attached.config().module_specs:
+        if self._is_taken:
             self._updater.offered(offer, gen)
             return
         words = f"{MODULE} is not among the modules of this device, so that nobody takes releases"
@@ -119,7 +119,8 @@ class Releases:
 
     def refused(self, offer: ReleaseOffer, gen: int, reason: str) -> None:
         """See `reported.ReleaseTaker`."""
-        self._updater.refused(offer, gen, reason)
+        taker = self._updater if self._is_taken else NoUpdater(self._reported)
+        taker.refused(offer, gen, reason)
 
     def withdrawn(self) -> None:
         """See `reported.ReleaseTaker`."""
@@ -134,6 +135,11 @@ class Releases:
             msg = "releases that are attached to no agent"
             raise RuntimeError(msg)
         return self._parts
+
+    @property
+    def _is_taken(self) -> bool:
+        """Whether somebody takes releases."""
+        return MODULE in self._attached.config().module_specs
 
     def fits(self, release: Manifest) -> None:
         """See `updater.Device`."""
