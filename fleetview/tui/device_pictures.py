@@ -205,7 +205,7 @@ def _events(span: Span, events: Sequence[Happened], cross: int | None, columns: 
         head = f" what happened at {moment(span.time_of(cross, columns), span, whole=True)}"
     yield (spans.Span(head, "head"),)
     if not shown:
-        yield (spans.Span("  nothing that fleetview saw", "dim"),)
+        yield (spans.Span("  nothing that is known", "dim"),)
     for at, kind, text in reversed(shown[-_MOST_EVENTS:]):
         lead = spans.Span(f"  {LETTERS[kind]} {moment(at, span, whole=True)}  ", "key")
         yield from ((lead, *line) for line in list(wrap(text, width - 24))[:1])

@@ -154,3 +154,11 @@ def test_the_timeline_is_bounded(world: World) -> None:
         world.heartbeat(seq, release=f"1.{seq}.0")
     assert len(_timeline(world)) == 64
     assert _timeline(world)[-1] == "release 1.498.0 -> 1.499.0"
+
+
+def test_what_a_rollout_asks_for_is_told_as_one(world: World) -> None:
+    world.send(Channel.DESIRED, {"gen": 7})
+    world.send(Channel.DESIRED, {"gen": 8, "rollout": "telemetry-1.5.0"})
+    world.send(Channel.DESIRED, {"gen": 9})
+    told = [(event.kind, event.text) for event in world.device.events or ()]
+    assert told == [("rollout", "rollout telemetry-1.5.0: generation 8 desired"), ("config", "generation 9 desired")]

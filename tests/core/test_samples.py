@@ -95,3 +95,19 @@ def test_only_what_is_live_counts_and_a_removed_device_is_forgotten() -> None:
     world.send_bytes(Channel.BIRTH, b"", address=DEVICE)
     world.birth()
     assert world.fleet.samples.watch(world.device).latest(Figure.CPU) is None
+
+
+def test_traffic_is_what_came_between_two_heartbeats_of_one_session_by_their_time() -> None:
+    hour = Hour()
+
+    def say(at_s: int, session: str, received: float | None, sent: float | None) -> tuple[float | None, float | None]:
+        counters = {"network_receive_bytes_total": received, "network_transmit_bytes_total": sent}
+        hour.take(beat(session=session, metrics=counters), at_s)
+        return hour.latest(Figure.NETWORK_IN), hour.latest(Figure.NETWORK_OUT)
+
+    assert say(60, "S1", 1_000_000.0, 500.0) == (None, None), "since when, nobody knows"
+    assert say(120, "S1", 1_006_000.0, 500.0) == (100.0, 0.0)
+    assert say(180, "S1", 1_000_000.0, 560.0) == (None, 1.0), "a counter that fell began anew"
+    assert say(240, "S2", 2_000_000.0, 9_999.0) == (None, None), "another run of the agent counts by itself"
+    assert say(300, "S2", None, 10_059.0) == (None, 1.0)
+    assert say(300, "S2", 1.0, 99_999.0) == (None, 1.0), "twice at one moment"

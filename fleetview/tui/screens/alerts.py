@@ -119,6 +119,8 @@ class AlertsScreen(View):
         return self.query_one(AlertList)
 
     def show(self, changes: Changes, now: Now) -> None:  # noqa: ARG002
+        # Of two such screens, one above the other, the lower one may have said that nobody looks any more.
+        self.app.desk.want_groups(wanted=self._kind == "groups")
         state = (self.app.desk.book, self.query_one(FilterLine).text, self._kind)
         if state != self._shown:
             self._shown = state
@@ -245,7 +247,6 @@ class AlertsScreen(View):
 
     def action_turn(self, kind: Kind) -> None:
         self._kind = "alerts" if kind == self._kind else kind
-        self.app.desk.want_groups(wanted=self._kind == "groups")
         self.table.cursor = 0
         self.show(Changes(), self.app.now())
 
