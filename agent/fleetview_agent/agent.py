@@ -207,6 +207,7 @@ class Agent:
 
     async def _stop(self, link: asyncio.Task[None], reason: str) -> None:
         _log.info("agent is stopping", extra={"reason": reason})
+        self._twin.stop()
         await self._supervisor.stop()
         self._tail.look()
         if isinstance(self.link.state, Up):

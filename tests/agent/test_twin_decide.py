@@ -26,6 +26,7 @@ from fleetview_agent.twin.model import (
     RefuseRelease,
     Revert,
     State,
+    Stopped,
     Tell,
     Validate,
     Validated,
@@ -320,6 +321,17 @@ def test_one_that_was_cut_short_is_tried_again_but_not_for_ever() -> None:
     assert "the agent ended 2 times" in (device.report().reason or "")
 
 
+def test_a_stop_that_was_asked_for_is_no_attempt() -> None:
+    device = Device()
+    device.wants(1, config=offer(document("a")))
+    for _ in range(MOST_ATTEMPTS + 1):
+        device.happens(Stopped())
+        assert device.state.watch is None, "modules that end now are no fault of what was tried"
+        device.boot()
+        device.passes(VERIFY_S / 2)
+        assert (device.report().status, device.state.kept.attempts) == ("applying", 1)
+
+
 def test_one_that_was_cut_short_and_then_withdrawn_is_not_tried_again() -> None:
     device = Device()
     device.wants(1, config=offer(document("a")))
@@ -459,6 +471,11 @@ class Devices(RuleBasedStateMachine):
     @rule()
     def the_power_goes(self) -> None:
         self.device.boot()
+
+    @rule()
+    def the_agent_is_restarted(self) -> None:
+        if self.try_it(Stopped()):
+            self.device.boot()
 
     @precondition(lambda self: self.device.cut_after is None)
     @rule()

@@ -31,6 +31,7 @@ from fleetview_agent.twin.model import (
     RefuseRelease,
     Revert,
     State,
+    Stopped,
     Tell,
     Validate,
     Validated,
@@ -99,6 +100,9 @@ def step(state: State, event: Event, now_s: float) -> Step:
             return _looked(state, state.watch, sample, now_s)
         case Due() if state.retry_at_s is not None and state.retry_at_s <= now_s and state.kept.trying is not None:
             return replace(state, retry_at_s=None), [Validate(state.kept.trying)]
+        case Stopped() if state.watch is not None:
+            state = replace(_with(state, attempts=state.kept.attempts - 1), watch=None)  # no fault of what is tried
+            return state, [Keep(state.kept)]
         case Failed(words):
             return _given_up(state, words)
     return state, []

@@ -133,13 +133,18 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The agent stops because it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """An effect could not be carried out: what was to be kept is not, or what was to run does not."""
 
     words: str
 
 
-Event = Wanted | Withdrawn | Validated | Waits | Looked | Due | Failed
+Event = Wanted | Withdrawn | Validated | Waits | Looked | Due | Stopped | Failed
 
 # Effects
 

@@ -37,6 +37,7 @@ from fleetview_agent.twin.model import (
     RefuseRelease,
     Revert,
     State,
+    Stopped,
     Tell,
     Validate,
     Validated,
@@ -167,6 +168,10 @@ class Twin:
     def news(self) -> None:
         """A module has changed its state: look again."""
         self._woken.set()
+
+    def stop(self) -> None:
+        """The agent stops. What is being tried is tried again when it starts."""
+        self._happens(Stopped())
 
     async def run(self) -> None:
         """Watch, for ever."""
