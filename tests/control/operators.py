@@ -70,7 +70,7 @@ class Desk:
 
     async def start(self, plan: Plan, by: str = "ana") -> str:
         start = Start(new_session(time()), by, "", time() + 60, plan)
-        await self._session.publish(Topics().rollout_command(TENANT, plan.name), encode(start_message(start)))
+        await self._session.publish(Topics().rollout_command(plan.tenant, plan.name), encode(start_message(start)))
         return start.id
 
     async def order(self, verb: Any, by: str = "ana", **fields: Any) -> None:
@@ -79,7 +79,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_of(broker: Broker) -> AsyncIterator[Desk]:
+async def desk_of(broker: Broker, tenant: str = TENANT) -> AsyncIterator[Desk]:
     desks: list[Desk] = []
     async with open_session(
         BrokerUrl.parse(broker.url),
@@ -88,15 +88,15 @@ async def desk_of(broker: Broker) -> AsyncIterator[Desk]:
     ) as session:
         desks.append(Desk(session))
         topics = Topics()
-        await session.subscribe([(topics.filter(channel, TENANT), 1) for channel in (Channel.CONTROLLER, Channel.ROLLOUT)])
+        await session.subscribe([(topics.filter(channel, tenant), 1) for channel in (Channel.CONTROLLER, Channel.ROLLOUT)])
         yield desks[0]
 
 
 @asynccontextmanager
-async def controlling(broker: Broker, path: Path, **options: Any) -> AsyncIterator[ControllerRun]:
+async def controlling(broker: Broker, path: Path, *, tenant: str = TENANT, **options: Any) -> AsyncIterator[ControllerRun]:
     context = Context(name="plant", broker=BrokerUrl.parse(broker.url), tls=None)
     journal = Journal(path)
-    run = ControllerRun(context, TENANT, journal, **options)
+    run = ControllerRun(context, tenant, journal, **options)
     task = asyncio.create_task(run.run())
     try:
         yield run

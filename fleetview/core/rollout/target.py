@@ -57,6 +57,8 @@ class ReleaseTarget(Strict):
     """Of the file."""
     size: Annotated[int, Field(ge=0)] | None = None
     """Of the file, in bytes."""
+    signature: Annotated[str, Field(max_length=4096)] | None = None
+    """As `fleetview-agent release sign` prints it; without, devices look for it at the URL with `.sig` behind it."""
 
 
 class Target(Strict):
