@@ -6,12 +6,12 @@ import asyncio
 import json
 import signal
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from time import monotonic, perf_counter, time
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -32,6 +32,7 @@ from fleetview.tui.alert_desk import AlertDesk, AlertSetup
 from fleetview.tui.alert_servers import glances
 from fleetview.tui.command_desk import CommandDesk, CommandSetup
 from fleetview.tui.commander import Commander
+from fleetview.tui.feed import Feed
 from fleetview.tui.fleet_rows import Now, copied_row
 from fleetview.tui.glyphs import ASCII, Glyphs
 from fleetview.tui.log_rows import copied_record
@@ -63,31 +64,6 @@ _MOST_COPIED = 500
 """Devices: terminals and multiplexers drop a clipboard of megabytes without a word."""
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program."""
-
-
-class Feed(Protocol):
-    """What keeps the fleet up to date."""
-
-    @property
-    def state(self) -> LinkState:
-        """How the link stands."""
-
-    @property
-    def messages(self) -> int:
-        """Messages so far."""
-
-    @property
-    def filling(self) -> bool:
-        """Whether what the broker has retained is still coming."""
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Feed the fleet until cancelled."""
-
-    def retry_now(self) -> None:
-        """Do not wait for the next attempt."""
-
-    def give_way(self, for_s: float) -> None:
-        """For so long take in little at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ async def test_diagnostics_come_in_pieces_and_hold_no_secrets(tmp_path: Path, br
             assert found["device"] == "default/default/gw-1"
             assert [(module["name"], module["state"]) for module in found["modules"]] == [("m", "running"), ("n", "running")]
             assert found["heartbeat"]["resources"]["memory"] > 0
-            assert {"state_dir", "module", "mqtt"} <= {check["subject"] for check in found["checks"]}
+            assert {"state_dir", "modules", "mqtt"} <= {check["subject"] for check in found["checks"]}
             assert next(check for check in found["checks"] if check["subject"] == "mqtt")["level"] == "ok"
             assert "hello from n" in [record["message"] for record in found["logs"]]
             assert found["configuration"]["broker_url"] == f"mqtt://gw-1:***@{broker.host}:{broker.port}"

@@ -23,7 +23,7 @@ VALUES = (":", "=", "!=", "~")
 bare = st.text("aAbÄä1*?-", min_size=1, max_size=4).filter(lambda text: text[0] != "-" and text.strip("*"))
 words = st.one_of(
     st.builds(Word, bare),
-    st.builds(Word, st.text(LETTERS, min_size=1, max_size=5), quoted=st.just(True)),
+    st.builds(Word, st.text(LETTERS, min_size=1, max_size=5).filter(str.strip), quoted=st.just(True)),
     st.sampled_from(["uplink", "acme", "plant-7", "gw-*", "gw-1", "5", "500", "1e2", "true", "4bf9*"]).map(Word),
 )
 numbers = st.sampled_from(["0", "-1", "5", "5.5", "500", "1e2"]).map(Word)
