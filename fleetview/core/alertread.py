@@ -25,7 +25,7 @@ def read_rules(data: Any) -> Alerts:  # noqa: ANN401 (JSON of a server)
     dropped = malformed = 0
     for group in _list(_get(data, "groups")):
         for rule in _list(_get(group, "rules")):
-            if _get(rule, "type") not in {"alerting", None}:
+            if _get(rule, "type") not in ("alerting", None):
                 continue
             if _get(rule, "health") == "err":
                 said = clean(str(_get(rule, "lastError") or "no reason"))[:200]
@@ -95,7 +95,7 @@ def _rule_order(rule: Rule) -> tuple[bool, int, int, str, str]:
 def _of_prometheus(item: Any, query: str, threshold: str | None, rule: Rule) -> Alert | None:  # noqa: ANN401
     labels = _texts(_get(item, "labels"))
     state = _get(item, "state")
-    if labels is None or state not in {"firing", "pending"}:
+    if labels is None or state not in ("firing", "pending"):  # no set: it may be anything, a list too
         return None
     return Alert(
         labels,
