@@ -104,6 +104,7 @@ class Watched(World):
         assert offer.gen > gen
         assert offer.epoch >= epoch
         assert offer.gen == device.gen
+        assert offer.gen > self.agents[offer.address].gen  # or the agent would not take it
         self.gens[offer.address] = (offer.gen, offer.epoch)
 
     def _check_measurements(self, events: tuple[Event, ...], out: Outcome) -> None:
@@ -184,8 +185,8 @@ class Rollouts(RuleBasedStateMachine):
             group_by="site",
         )
         agents = fleet(size, sites=3)
-        for address, agent in agents.items():
-            agent.group = (address.site,)
+        for number, (address, agent) in enumerate(agents.items()):
+            agent.group, agent.gen = (address.site,), number % 5
         self.world = Watched(plan, agents)
         self.all = list(agents)
 
@@ -223,11 +224,11 @@ class Rollouts(RuleBasedStateMachine):
 
     @rule(
         number=st.integers(0, 99),
-        fault=st.sampled_from(["lies", "sick", "failed", "rolled_back", "checking", "applying", None]),
+        fault=st.sampled_from(["lies", "sick", "failed", "rolled_back", "checking", "applying", "deaf", None]),
     )
     def device_breaks(self, number: int, fault: str | None) -> None:
         agent = self.agent(number)
-        agent.lies, agent.sick = fault == "lies", fault == "sick"
+        agent.lies, agent.sick, agent.deaf = fault == "lies", fault == "sick", fault == "deaf"
         agent.fails = fault if fault in {"failed", "rolled_back"} else None
         agent.dies_when = fault if fault in {"checking", "applying"} else None
 
