@@ -21,7 +21,7 @@ from fleetview.core.rollout.events import (
 )
 from fleetview.core.rollout.state import Phase, Stage, Status
 from fleetview.core.rollout.words import consequence, waits_for
-from fleetview_agent.wire import Address, Reported
+from fleetview_agent.wire import Address, ReleaseReport, Reported
 
 
 def wave_of(run: World, wave: int) -> list[Agent]:
@@ -251,6 +251,32 @@ def test_generations_go_on_from_the_highest_that_is_known() -> None:
     run.order("rollback")
     run.run_until(lambda: run.status is Status.ROLLED_BACK)
     assert {gen for address, gen, *_ in run.offers if address == liar} == {42, 100}
+
+
+def test_a_report_of_another_generation_moves_nothing() -> None:
+    run = world(100, gen=41)
+    for agent in run.agents.values():
+        agent.deaf = True
+    run.run_until(lambda: bool(run.rollout.underway))
+    address, device = next(iter(run.rollout.underway.items()))
+    for gen in (0, 41, 43):
+        done = Reported(session="s", gen=gen, release=ReleaseReport(version="1.5.0", status="committed"))
+        run.feed(ReportHeard(address, done))
+        assert (device.stage, device.reported) == (Stage.OFFERED, f"answers generation {gen}")
+    run.run_for(130)
+    assert (device.stage, device.exposed) == (Stage.TIMED_OUT, False)
+    assert device.reason == "did not accept within 120 s (answers generation 43)"
+    assert (address, 42) in run.withdrawals
+
+
+def test_the_time_in_which_no_controller_ran_counts_for_no_deadline() -> None:
+    run = world(100, step_s=150.0)
+    run.run_until(lambda: run.rollout.head.phase is Phase.APPLYING)
+    run.run_for(100)
+    run.now_s += 5000
+    run.feed(LeadershipTaken(2, 90.0))
+    run.run_until(lambda: run.rollout.head.wave == 1)
+    assert run.stages()["converged"] == 5
 
 
 def test_a_rollback_that_recovers_offers_nothing_meanwhile() -> None:
