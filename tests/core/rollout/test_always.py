@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any, Literal
 from unittest import mock
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Part
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -34,8 +35,8 @@ from fleetview.core.rollout.events import (
     SupersededBy,
 )
 from fleetview.core.rollout.plan import DEVICES_GATE
-from fleetview.core.rollout.state import BAD, DeviceState, Rollout, Stage, Status
-from fleetview.core.rollout.table import VERBS
+from fleetview.core.rollout.state import BAD, DeviceState, Phase, Rollout, Stage, Status
+from fleetview.core.rollout.table import PHASES, VERBS
 from fleetview_agent.wire import Address, ReleaseReport, Reported
 
 Mode = Literal["good", "bad", "dead", "nan", "empty", "silent"]
@@ -144,14 +145,22 @@ class Watched(World):
 
 @contextmanager
 def _only_known_ways() -> Iterator[None]:
-    """Each change of a stage stands in the table."""
+    """Each change of a stage and of a phase stands in its table."""
     real = devices.enter
 
     def enter(rollout: Rollout, device: DeviceState, stage: Stage, out: Outcome, reason: str = "") -> None:
         assert stage is Stage.WAITING or stage in devices.STAGES[device.stage], (device.stage, stage)
         real(rollout, device, stage, out, reason)
 
+    real_phase = flow.set_phase
+
+    def set_phase(rollout: Rollout, phase: Phase, out: Outcome) -> None:
+        assert phase in PHASES[rollout.head.phase], (rollout.head.phase, phase)
+        real_phase(rollout, phase, out)
+
     with (
+        mock.patch.object(flow, "set_phase", set_phase),
+        mock.patch.object(orders, "set_phase", set_phase),
         mock.patch.object(devices, "enter", enter),
         mock.patch.object(dispatch, "enter", enter),
         mock.patch.object(flow, "enter", enter),
@@ -347,7 +356,7 @@ TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
     max_examples=25,
     stateful_step_count=30,
-    phases=[Phase.generate],  # to find the shortest course takes minutes: whoever needs it adds Phase.shrink
+    phases=[Part.generate],  # to find the shortest course takes minutes: whoever needs it adds Part.shrink
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
