@@ -31,12 +31,10 @@ from fleetview.core.rollout.events import (
 )
 from fleetview.core.rollout.metrics import judge_metric
 from fleetview.core.rollout.plan import Plan
-from fleetview.core.rollout.state import BAD, FINAL, GateState, Head, Rollout, Stage, Status
+from fleetview.core.rollout.state import BAD, BUSY, FINAL, GateState, Head, Rollout, Stage, Status
 from fleetview.core.rollout.words import count
 
 _UNSETTLED = frozenset({Status.DRAFT, Status.AWAITING_APPROVAL})
-_ACTIVE = frozenset({Status.SCHEDULED, Status.RUNNING, Status.PAUSED, Status.ABORTING, Status.ROLLING_BACK})
-"""Something may happen by itself."""
 
 
 def create(plan: Plan, by: str, now_s: float, epoch: int = 0) -> Rollout:
@@ -244,7 +242,7 @@ def _on_link_lost(rollout: Rollout, _event: LinkLost, out: Outcome) -> None:
     head = rollout.head
     head.blind, head.recover_until_s = True, None
     out.head = True
-    if head.status in _ACTIVE:
+    if head.status in BUSY:
         flow.pause(rollout, "recovering", out, "the controller's link is down")
 
 
@@ -255,7 +253,7 @@ def _on_link_restored(rollout: Rollout, event: LinkRestored, out: Outcome) -> No
 def _recover(rollout: Rollout, recover_s: float, why: str, out: Outcome) -> None:
     head = rollout.head
     head.blind = False
-    if head.status not in _ACTIVE:
+    if head.status not in BUSY:
         head.pauses.pop("recovering", None)
         return
     flow.pause(rollout, "recovering", out, why)

@@ -20,7 +20,7 @@ from typing import Literal
 
 from fleetview.core.rollout.events import Candidate
 from fleetview.core.rollout.plan import Plan
-from fleetview.core.rollout.state import DeviceState, Rollout, WaveState
+from fleetview.core.rollout.state import BUSY, FINAL, DeviceState, Rollout, WaveState
 from fleetview_agent.wire import Address
 
 Why = Literal["pinned", "first of its group", "by lot"]
@@ -129,3 +129,25 @@ def member(rollout: Rollout, candidate: Candidate, wave: int, rank: int) -> Devi
         rollout.targets[previous.key] = previous
         found.previous = previous.key
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Another rollout that has some of the same devices."""
+
+    rollout: Rollout
+    devices: int
+    is_busy: bool
+    """It still changes devices: a new one is refused, unless its plan supersedes it. One that is not busy any more is
+    superseded by the new one without a word: its rollback would undo the newer change."""
+
+
+def overlaps(rollouts: Iterable[Rollout], addresses: Iterable[Address]) -> list[Overlap]:
+    """The rollouts that are not final and have some of these devices, the largest overlap first."""
+    wanted = frozenset(addresses)
+    found = [
+        Overlap(rollout, len(wanted & rollout.devices.keys()), rollout.head.status in BUSY)
+        for rollout in rollouts
+        if rollout.head.status not in FINAL
+    ]
+    return sorted((each for each in found if each.devices), key=lambda each: (-each.devices, each.rollout.id))

@@ -324,6 +324,8 @@ BAD = frozenset({Stage.FAILED, Stage.REJECTED, Stage.TIMED_OUT, Stage.LOST, Stag
 FINISHED = BAD | {Stage.CONVERGED}
 """The denominator of the gate of the devices."""
 LEFT_OUT = frozenset({Stage.DEFERRED, Stage.SKIPPED})
+BUSY = frozenset({Status.SCHEDULED, Status.RUNNING, Status.PAUSED, Status.ABORTING, Status.ROLLING_BACK})
+"""Something may happen to devices by itself, or once somebody says go on."""
 FINAL = frozenset({Status.ROLLED_BACK, Status.ROLLBACK_FAILED, Status.SUPERSEDED})
 """Nothing follows."""
 

@@ -35,13 +35,13 @@ STATUSES: Mapping[Status, frozenset[Status]] = {
 straight to aborted: there is nothing to withdraw."""
 
 PHASES: Mapping[Phase, frozenset[Phase]] = {
-    Phase.DISPATCHING: frozenset({Phase.APPLYING}),
+    Phase.DISPATCHING: frozenset({Phase.APPLYING, Phase.DISPATCHING}),
     Phase.APPLYING: frozenset({Phase.BAKING, Phase.DISPATCHING}),
     Phase.BAKING: frozenset({Phase.JUDGING, Phase.DISPATCHING}),
     Phase.JUDGING: frozenset({Phase.DISPATCHING, Phase.BAKING}),
 }
-"""From each phase of a wave to which others. Back to dispatching: the next wave, a retry, a deferred device that came back.
-Back to baking: resumed, the same wave is judged again."""
+"""From each phase of a wave to which others. Back to dispatching: the next wave, or a retry; from there itself, a wave that
+adds no device is over at once. Back to baking: resumed, the same wave is judged again."""
 
 VERBS: Mapping[RolloutVerb, frozenset[Status]] = {
     "pause": frozenset({_S.RUNNING, _S.PAUSED}),

@@ -122,6 +122,11 @@ def main(arguments: Sequence[str]) -> int:
         for (place, policy, _, _), found in zip(jobs, pool.imap(_one, jobs), strict=True):
             sums[CELLS[place].name, policy] = found
             print(_line(CELLS[place], policy, found), flush=True)
+    print(f"\n{'mean over the bad releases':<36} {'policy':<8} {'exposed':>8} {'missed':>8}")
+    for policy in POLICIES:
+        bad = [sums[cell.name, policy] for cell in CELLS if not cell.is_good]
+        exposed, missed = (sum(getattr(each, name) for each in bad) / len(bad) for name in ("exposed", "through"))
+        print(f"{'':<36} {policy:<8} {exposed:>8.1%} {missed:>8.1%}")
     print(f"\n{time.monotonic() - began_s:.0f} s")
     misses = _misses(sums)
     for miss in misses:

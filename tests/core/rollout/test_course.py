@@ -16,11 +16,12 @@ from fleetview.core.rollout.events import (
     Measure,
     MeasurementFailed,
     MeasurementTaken,
+    ReportHeard,
     SupersededBy,
 )
 from fleetview.core.rollout.state import Phase, Stage, Status
 from fleetview.core.rollout.words import consequence, waits_for
-from fleetview_agent.wire import Address
+from fleetview_agent.wire import Address, ReleaseReport, Reported
 
 
 def wave_of(run: World, wave: int) -> list[Agent]:
@@ -173,13 +174,16 @@ def test_paused_time_does_not_count_for_deadlines() -> None:
 def test_abort_withdraws_in_the_same_round_and_leaves_the_rest_as_it_is() -> None:
     run = world(100, plan_of(waves=["50%", "100%"]))
     run.run_for(10)
-    for agent in run.agents.values():
-        agent.step_s = 200
+    for agent in list(run.agents.values())[::4]:
+        agent.deaf = True
     run.run_until(lambda: run.rollout.head.phase is Phase.APPLYING)
-    asleep = [address for address in run.rollout.underway if run.rollout.devices[address].stage is Stage.OFFERED][:7]
+    run.run_for(20)
+    asleep = {address for address, device in run.rollout.underway.items() if device.stage is Stage.OFFERED}
+    assert asleep
+    assert consequence(run.rollout, "abort").startswith(f"withdraws {len(asleep)} offers not yet accepted")
     before = len(run.withdrawals)
     assert run.order("abort", reason="wrong release").taken
-    assert {address for address, _ in run.withdrawals[before:]} >= set(asleep)
+    assert {address for address, _ in run.withdrawals[before:]} == asleep
     assert run.status is Status.ABORTING
     run.run_until(lambda: run.status is Status.ABORTED)
     offers = len(run.offers)
@@ -236,6 +240,55 @@ def test_a_hold_waits_for_a_person() -> None:
     assert not run.order("resume", "ana", reasons=("approval",)).taken
     assert run.order("resume", "ben", reasons=("approval",)).taken
     run.run_until(lambda: run.status is Status.SUCCEEDED)
+
+
+def test_generations_go_on_from_the_highest_that_is_known() -> None:
+    run = world(20, plan_of(waves=["100%"], devices_on_fail="pause"), gen=41)
+    run.run_for(30)
+    assert {gen for _, gen, *_ in run.offers} == {42}
+    liar = next(iter(run.agents))
+    run.feed(ReportHeard(liar, Reported(session="s", gen=99)))
+    run.order("rollback")
+    run.run_until(lambda: run.status is Status.ROLLED_BACK)
+    assert {gen for address, gen, *_ in run.offers if address == liar} == {42, 100}
+
+
+def test_a_report_of_another_generation_moves_nothing() -> None:
+    run = world(100, gen=41)
+    for agent in run.agents.values():
+        agent.deaf = True
+    run.run_until(lambda: bool(run.rollout.underway))
+    address, device = next(iter(run.rollout.underway.items()))
+    for gen in (0, 41, 43):
+        done = Reported(session="s", gen=gen, release=ReleaseReport(version="1.5.0", status="committed"))
+        run.feed(ReportHeard(address, done))
+        assert (device.stage, device.reported) == (Stage.OFFERED, f"answers generation {gen}")
+    run.run_for(130)
+    assert (device.stage, device.exposed) == (Stage.TIMED_OUT, False)
+    assert device.reason == "did not accept within 120 s (answers generation 43)"
+    assert (address, 42) in run.withdrawals
+
+
+def test_the_time_in_which_no_controller_ran_counts_for_no_deadline() -> None:
+    run = world(100, step_s=150.0)
+    run.run_until(lambda: run.rollout.head.phase is Phase.APPLYING)
+    run.run_for(100)
+    run.now_s += 5000
+    run.feed(LeadershipTaken(2, 90.0))
+    run.run_until(lambda: run.rollout.head.wave == 1)
+    assert run.stages()["converged"] == 5
+
+
+def test_a_rollback_that_recovers_offers_nothing_meanwhile() -> None:
+    run = world(100, plan_of(rollback_per_minute=6))
+    run.run_until(lambda: run.rollout.head.wave == 3)
+    run.order("rollback")
+    run.run_for(20)
+    offers = len(run.offers)
+    run.feed(LeadershipTaken(2, 90.0))
+    run.run_for(80)
+    assert len(run.offers) == offers
+    run.run_until(lambda: run.status is Status.ROLLED_BACK)
 
 
 def test_max_unavailable_bounds_each_group() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.rollout.world import OLD, plan_of, world
 from fleetview.core.rollout.events import Candidate
-from fleetview.core.rollout.membership import places
+from fleetview.core.rollout.membership import overlaps, places
 from fleetview.core.rollout.plan import Plan
 from fleetview.core.rollout.preview import preview, why
 from fleetview_agent.wire import Address
@@ -104,3 +104,14 @@ def test_a_late_joiner_belongs_to_the_last_wave() -> None:
     assert len(run.rollout.devices) == before + 1
     assert run.rollout.devices[late.address].wave == len(run.plan.waves) - 1
     assert run.rollout.head.waves[-1].size == before + 1
+
+
+def test_overlapping_rollouts_are_found_and_told_apart() -> None:
+    busy, over, other = world(40), world(20), world(0)
+    for run in (busy, over):
+        run.run_for(60)
+    over.order("abort")
+    over.run_for(600)
+    found = overlaps([busy.rollout, over.rollout, other.rollout], list(busy.agents)[:30])
+    assert [(each.devices, each.is_busy) for each in found] == [(30, True), (20, False)]
+    assert not overlaps([busy.rollout], [Address("default", "plant-9", "else")])

@@ -8,9 +8,9 @@ import pytest
 
 from core.rollout.world import World, plan_of, world
 from fleetview.core.rollout.events import DeviceSample, MeasurementTaken
-from fleetview.core.rollout.gates import bad_devices_allowed, canary_group, control_group, fails_by_devices
+from fleetview.core.rollout.gates import bad_devices_allowed, canary_group, control_group, fails_by_devices, overall
 from fleetview.core.rollout.metrics import judge_metric
-from fleetview.core.rollout.state import Measurement, Phase, Status
+from fleetview.core.rollout.state import GateState, Measurement, Phase, Status
 from fleetview_agent.wire import Address
 
 RATE = {"name": "error-rate", "measure": "error_rate", "max": "0.5%", "ratio": 2, "delta": "0.2%"}
@@ -133,6 +133,20 @@ def test_the_last_wave_is_compared_with_the_control_group_of_before() -> None:
     assert run.status is Status.PAUSED
     last = run.rollout.head.gates["error-rate"].measurements[-1]
     assert (last.compared_with, last.verdict) == ("baseline", "fail")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "together"),
+    [
+        ("p", "inconclusive"), ("ppp", "pass"), ("ppip", "inconclusive"), ("fppp", "pass"), ("f", "inconclusive"),
+        ("ff", "fail"), ("fpf", "fail"), ("fppf", "inconclusive"), ("ffppp", "pass"), ("ppe", "error"), ("", "inconclusive"),
+    ],
+)  # fmt: skip
+def test_three_passes_in_a_row_pass_and_two_fails_of_three_fail(verdicts: str, together: str) -> None:
+    words = {"p": "pass", "f": "fail", "i": "inconclusive", "e": "error"}
+    before = [Measurement("error-rate", 0, 1, 0.0, "fail", "", "")] * 3  # of an earlier evaluation: these do not count
+    found = [Measurement("error-rate", 0, 2, 0.0, words[each], "", "") for each in verdicts]  # type: ignore[arg-type]
+    assert overall(GateState("error-rate", [*before, *found]), 2, 3) == together
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,8 @@ class Agent:
     dies_when: str | None = None
     """Falls silent at this status, for good."""
     dead: bool = False
+    deaf: bool = False
+    """Takes no offer."""
     sick: bool = False
     bad_rate: float = 0.001
     requests: float = 1000.0
@@ -203,7 +205,7 @@ class World:
             return []
         found: list[Event] = []
         offered = agent.offered
-        if offered is not None and offered[0] > agent.gen and offered[1] >= agent.epoch:
+        if offered is not None and not agent.deaf and offered[0] > agent.gen and offered[1] >= agent.epoch:
             agent.gen, agent.epoch = offered[0], offered[1]
             agent.before, agent.status = agent.version, "queued"
             agent.until_s = self.now_s + agent.step_s
