@@ -16,17 +16,17 @@ from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 from fleetview_agent import __version__, journal
-from fleetview_agent.certificate import read_certificate
 from fleetview_agent.commands import Commands
 from fleetview_agent.config import AgentConfig
 from fleetview_agent.endpoint import LinkError
 from fleetview_agent.health import Evidence, judge
 from fleetview_agent.lending import Lender
 from fleetview_agent.link import Destination, Link, LinkState, Up
-from fleetview_agent.metrics import Vitals, host_info
+from fleetview_agent.metrics import Vitals
 from fleetview_agent.modules.output import Sink
 from fleetview_agent.modules.registry import touched, why_not_run
 from fleetview_agent.mqtt import Session
+from fleetview_agent.registration import birth
 from fleetview_agent.release.host import Parts, Releases
 from fleetview_agent.reported import ReportedState, publish
 from fleetview_agent.selfcheck import SelfCheck
@@ -39,9 +39,7 @@ from fleetview_agent.twin.twin import Host, Twin
 from fleetview_agent.twin.watch import Sample
 from fleetview_agent.verbs import ping, restart_module
 from fleetview_agent.wire import (
-    AgentInfo,
     Birth,
-    Certificate,
     Channel,
     Heartbeat,
     LinkInfo,
@@ -237,6 +235,10 @@ class Agent:
         if names != self._names():
             self.link.register(self._birth())
 
+    def _birth(self) -> Birth:
+        names = list(self._releases.specs(self._config))
+        return birth(self._config, names, session=self.session, started_at=self._started_at)
+
     def _names(self) -> list[str]:
         return [info.name for info in self._supervisor.infos()]
 
@@ -247,35 +249,6 @@ class Agent:
 
     def _on_command(self, topic: str | bytes, payload: bytes, retained: bool) -> None:  # noqa: FBT001  (mqtt.Incoming)
         self._commands.received(str(topic), payload, retained=retained)
-
-    # Registration
-
-    def _birth(self) -> Birth:
-        config = self._config
-        birth = Birth(
-            session=self.session,
-            device=config.agent_id,
-            started_at=self._started_at,
-            heartbeat_interval_s=config.heartbeat_interval,
-            agent=AgentInfo(version=__version__),
-            deployment=config.deployment,
-            host=host_info(),
-            modules=list(self._releases.specs(config)),
-            labels=dict(config.labels),
-        )
-        if (certificate := self._certificate()) is not None:
-            birth.certificate = certificate
-        return birth
-
-    def _certificate(self) -> Certificate | None:
-        if self._config.tls is None or self._config.tls.cert is None:
-            return None
-        try:
-            facts = read_certificate(self._config.tls.cert)
-        except (OSError, ValueError) as err:
-            _log.error("the certificate cannot be read: %s", err)
-            return None
-        return Certificate(sha256=facts.sha256, not_after=facts.not_after)
 
     # Heartbeats
 

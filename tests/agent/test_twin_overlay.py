@@ -110,6 +110,7 @@ def test_what_the_device_says_by_environment_or_flag_wins(tmp_path: Path) -> Non
         ({"heartbeat": 5}, "document: heartbeat: unknown key (value 5); did you mean heartbeat_interval?"),
         ({"modules": {"db": {"comand": ["x"]}}}, "document: modules.db.comand: unknown key"),
         ({"heartbeat_interval": "5"}, 'document: heartbeat_interval: a number expected, not "5"'),
+        ({"modules": ["rule_engine"], "rules": [{"name": "hot", "when": "cpu > ", "health": "degraded"}]}, "document: rules"),
         ({"modules": {"db": {"depends_on": ["ui"]}}}, "document: modules: modules that wait for each other: db -> ui -> db"),
         ({"modules": {"db": None}}, "document: modules.ui.depends_on[0]: no module is called 'db'"),
         ({"modules": {"job": {}}}, "document: modules.job: no module of this name is built in"),

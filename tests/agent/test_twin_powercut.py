@@ -15,14 +15,19 @@ from fleetview_agent.twin import keep
 from fleetview_agent.twin.model import Configuration, Kept
 from fleetview_agent.wire import document_sha256
 
-SCRIPT = Path(__file__).parents[1] / "support" / "powercut.py"
+TESTS = Path(__file__).parents[1]
 ORDER = ["file", "good", "better"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
 def test_whenever_the_power_goes_the_last_good_or_the_verified_new_one_runs(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path)], capture_output=True, text=True, timeout=55, check=False
+        [sys.executable, "-m", "support.powercut", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
     )
     assert ended.returncode == 0, ended.stderr
     (first, *cuts) = map(json.loads, ended.stdout.splitlines())

@@ -1,7 +1,8 @@
 """A device that loses its power between two steps on its files: a process of its own, run by test_twin_powercut.
 
-For every k it forks a child that lives through all of DOCUMENTS and kills itself with SIGKILL ahead of step k; then one that
-starts from what is left, and is killed too; then one that may live. The last prints a line of JSON of what it found.
+For every k it forks a child that lives through all of DOCUMENTS and kills itself with SIGKILL ahead of step k (what was not
+forced to the disk by then is lost); for every other k one more, which starts from what is left and is killed too; then one
+that may live. That prints a line of JSON of what it found.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fleetview_agent.twin import keep
 from fleetview_agent.twin.twin import Host, Twin
 from fleetview_agent.twin.watch import Sample
 from fleetview_agent.wire import ConfigOffer, Desired, ModuleInfo, encode
+from support.power import Cutter
 
 VERIFY_S = 0.1
 AT_ONCE = 8
@@ -88,26 +90,13 @@ def tell(line: str) -> None:
     os.write(1, f"{line}\n".encode())  # in one piece: others write there too
 
 
-def cut_power_ahead_of(step: int) -> list[str]:
-    """Of this process. What it does until then."""
-    done: list[str] = []
-
-    def before(what: str, path: Path) -> None:
-        if len(done) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-        done.append(f"{what} {path.name}")
-
-    durable.before = before
-    return done
-
-
 def live(folder: Path, cut_at: int) -> None:
-    cut_power_ahead_of(cut_at)
+    durable.before = Cutter(folder, cut_at)
     asyncio.run(Device(folder).lives_through(range(1, len(DOCUMENTS) + 1)))
 
 
 def live_on(folder: Path, cut_at: int) -> None:
-    cut_power_ahead_of(cut_at)
+    durable.before = Cutter(folder, cut_at)
     asyncio.run(Device(folder).lives_through(range(max(1, keep.load(folder).kept.gen), len(DOCUMENTS) + 1)))
 
 
@@ -149,7 +138,8 @@ def of_one(base: Path, cut_at: int) -> None:
 
 
 def main(base: Path) -> None:
-    done = cut_power_ahead_of(-1)
+    done: list[str] = []
+    durable.before = lambda what, path: done.append(f"{what} {path.name}")
     asyncio.run(Device(device_folder(base, "whole")).lives_through(range(1, len(DOCUMENTS) + 1)))
     durable.before = None
     tell(json.dumps({"steps": done}))

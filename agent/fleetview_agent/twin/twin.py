@@ -17,6 +17,7 @@ from pathlib import Path
 from fleetview_agent.config import CHANGEABLE, KEYS, AgentConfig
 from fleetview_agent.configload import DOCUMENT, ConfigError, Loaded, Source
 from fleetview_agent.configwords import Problem
+from fleetview_agent.modules import registry
 from fleetview_agent.modules.process import SpawnError, startable
 from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.reported import ReleaseTaker, ReportedState
@@ -261,8 +262,9 @@ class Twin:
             return Validated(f"the file on the device has another {fixed[0]}: the agent has to be restarted first")
         if (words := self._attached.releases.flaw(loaded.config)) is not None:
             return Validated(words)
-        touched = other_modules(self._good.module_specs, loaded.config.module_specs)
-        problems = list(_unstartable({name: loaded.config.module_specs[name] for name in touched}))
+        specs = loaded.config.module_specs
+        touched = other_modules(self._good, loaded.config)
+        problems = list(_unstartable({name: specs[name] for name in touched}))
         if problems:
             return Validated(_in_words(ConfigError(problems)))
         self._candidate = loaded.config
@@ -294,9 +296,11 @@ class Twin:
         _log.info("configuration reloaded: %s", ", ".join(changed) or "nothing has changed", extra={"changed": changed})
 
 
-def other_modules(before: Mapping[str, ModuleSpec], after: Mapping[str, ModuleSpec]) -> Collection[str]:
-    """The modules that are new, or not as they were."""
-    return frozenset(name for name, spec in after.items() if before.get(name) != spec)
+def other_modules(before: AgentConfig, after: AgentConfig) -> Collection[str]:
+    """The modules that are new with a configuration, or not as they were."""
+    specs = after.module_specs
+    changed = {name for name, spec in specs.items() if before.module_specs.get(name) != spec}
+    return frozenset(changed | (set(registry.touched(before, after)) & specs.keys()))
 
 
 def _unstartable(specs: Mapping[str, ModuleSpec]) -> list[Problem]:
