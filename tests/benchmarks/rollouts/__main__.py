@@ -43,6 +43,7 @@ POLICIES: dict[str, Callable[[Fleet], Run]] = {
     "hawkBit": hawkbit,
 }
 MAX_FALSE_STOPS = 0.01
+_EVEN = 5e-4
 BOUND_BY = ("good", "good, noisy baseline", "good, low traffic", "good, one hot device", "good, 3 % offline")
 """The good cells in which nothing happens that a rollout has to stop for."""
 
@@ -104,6 +105,16 @@ def _misses(sums: dict[tuple[str, str], Sum]) -> list[str]:
     return found
 
 
+def _ties(sums: dict[tuple[str, str], Sum]) -> list[str]:
+    """Where another one exposes as few: none can do better than to stop within the first wave."""
+    return [
+        f"{cell.name}: {ours.exposed:.1%} exposed, as {policy}"
+        for cell in CELLS
+        for policy in ("Argo", "Flagger", "hawkBit")
+        if not cell.is_good and abs((ours := sums[cell.name, "ours"]).exposed - sums[cell.name, policy].exposed) < _EVEN
+    ]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run all. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="bench-rollouts", description=__doc__)
@@ -128,6 +139,8 @@ def main(arguments: Sequence[str]) -> int:
         exposed, missed = (sum(getattr(each, name) for each in bad) / len(bad) for name in ("exposed", "through"))
         print(f"{'':<36} {policy:<8} {exposed:>8.1%} {missed:>8.1%}")
     print(f"\n{time.monotonic() - began_s:.0f} s")
+    for tie in _ties(sums):
+        print(f"EVEN  {tie}")
     misses = _misses(sums)
     for miss in misses:
         print(f"MISS  {miss}")
