@@ -115,7 +115,7 @@ class Running:
         """This controller leads from now on, with this epoch."""
         self.epoch = epoch
         for run in self.runs.values():
-            run.events.append(LeadershipTaken(epoch, self._recovery_s(run)))
+            run.events = [LeadershipTaken(epoch, self._recovery_s(run))]
             run.shown = False
             self._look_at_all(run)
 
@@ -151,8 +151,8 @@ class Running:
     def received(self, received: Received) -> None:
         """Take one message of a device, which the fleet has been told already."""
         runs = self._runs_of.get(received.address)
-        if not runs:
-            return
+        if not runs or not self.epoch:
+            return  # who stands by looks at all when it takes the lead, and keeps nothing until then
         event: Event
         match received.body:
             case Reported() as reported:
@@ -166,6 +166,8 @@ class Running:
 
     def changed(self, changes: Changes) -> None:
         """Take what changed in the fleet."""
+        if not self.epoch:
+            return
         for device in changes.touched:
             if device in changes.removed:
                 continue

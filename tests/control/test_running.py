@@ -1,0 +1,85 @@
+"""Rounds without a broker: what is kept, what is asked, and what is published because of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.driver import World
+
+from control.operators import plan_of
+from fleetview.control.journal import Journal
+from fleetview.control.running import Running
+from fleetview.core.received import Received
+from fleetview.core.rollout.commands import Start
+from fleetview.core.rollout.state import Status
+from fleetview_agent.wire import Address, Channel, Heartbeat, Topics, decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEVICE = Address("acme", "plant-7", "gw-1")
+
+
+def beat(world: World) -> Received:
+    payload = b'{"v":1,"session":"S1","seq":3,"timestamp":"2026-11-22T10:30:00.000Z","health":"ok","gen":0}'
+    body = decode(Channel.HEARTBEAT, payload)
+    assert isinstance(body, Heartbeat)
+    return Received(DEVICE, Channel.HEARTBEAT, body, payload, False, world.mono_s, world.unix_s)
+
+
+def running(tmp_path: Path, world: World) -> Running:
+    return Running(Journal(tmp_path / "j.db"), world.fleet, Topics(), "acme")
+
+
+def started(found: Running, world: World) -> None:
+    assert found.start("app-1.5.0", Start("o1", "ana", "", world.unix_s + 60, plan_of()), world.unix_s) is None
+    found.round(world.unix_s)
+
+
+def test_who_stands_by_keeps_nothing_of_what_it_hears(tmp_path: Path) -> None:
+    world = World()
+    world.birth(address=DEVICE)
+    first = running(tmp_path, world)
+    first.lead(1)
+    started(first, world)
+    first._journal.close()
+    second = running(tmp_path, world)
+    for _ in range(100):
+        second.received(beat(world))
+        second.changed(world.fleet.drain())
+    (run,) = second.runs.values()
+    assert run.events == []
+    second.lead(2)
+    second.received(beat(world))
+    assert type(run.events[0]).__name__ == "LeadershipTaken"
+    assert len(run.events) >= 2
+
+
+def test_a_start_that_is_delivered_twice_begins_one_rollout(tmp_path: Path) -> None:
+    world = World()
+    world.birth(address=DEVICE)
+    found = running(tmp_path, world)
+    found.lead(1)
+    started(found, world)
+    started(found, world)
+    assert [run.rollout.head.status for run in found.runs.values()] == [Status.RUNNING]
+    late = Start("o2", "ana", "", world.unix_s - 1, plan_of(name="late"))
+    assert found.start("late", late, world.unix_s) == "it came too late: it had expired"
+    other = Start("o3", "ana", "", world.unix_s + 60, plan_of(name="other", tenant="elsewhere"))
+    assert found.start("other", other, world.unix_s) == "this controller is that of tenant acme, not of elsewhere"
+
+
+def test_what_a_round_decided_is_in_the_outbox_of_the_next_controller(tmp_path: Path) -> None:
+    world = World()
+    world.birth(address=DEVICE)
+    world.heartbeat(0, address=DEVICE, release="1.4.2")
+    found = running(tmp_path, world)
+    found.lead(7)
+    started(found, world)
+    world.wait(1)
+    found.round(world.unix_s)
+    found._journal.close()
+    again = Journal(tmp_path / "j.db")
+    topics = [waiting.post.topic for waiting in again.waiting(100)]
+    assert "fleet/v1/acme/plant-7/gw-1/desired" in topics
+    assert "fleet/v1/acme/_fleet/rollout/app-1.5.0" in topics
