@@ -18,7 +18,7 @@ demo: $(VENV)/.installed demo-packages ## a living fleet of 60 devices with some
 	@$(BIN)/fleetview demo
 
 test: $(VENV)/.installed-dev system-packages ## all tests, on real servers
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 check: $(VENV)/.installed-dev ## linters, formatter, types, and which room may know which
 	$(BIN)/ruff check .
