@@ -197,7 +197,7 @@ class _Resolution:
             scrape_interval_s=self._scrape_interval(),
             places=_places(self._table.alert_labels),
             device_labels=self._device_labels(),
-            panels=tuple(table.panel() for table in self._table.panels or self._content.panels or ()),
+            panels=self._panels(),
             columns=self._columns(),
             history=self._setting("history", settings.as_database_url, None),
             scope=self._setting("scope", settings.as_scope, EVERYTHING),
@@ -228,6 +228,9 @@ class _Resolution:
             aliases=self._content.aliases,
             file=self._path,
         )
+        for name in ("keys", "aliases"):
+            if getattr(found, name):
+                self._origins[name] = f"{self._path}: {name}"
         if over_ssh and self._origins["link"] == "default":
             self._origins["link"] = "SSH_CONNECTION"
         return found
@@ -276,12 +279,23 @@ class _Resolution:
             self._problems.append(f"{where}: {err}")
         return labels
 
+    def _panels(self) -> tuple[Panel, ...]:
+        panels = tuple(table.panel() for table in self._table.panels or self._content.panels or ())
+        if panels:
+            self._origins["panels"] = self._place_of("panels", own=bool(self._table.panels))
+        return panels
+
     def _columns(self) -> tuple[DeviceColumn, ...]:
-        own = self._table.columns is not None
-        where = f"{self._path}: contexts.{self._name}.columns" if own else f"{self._path}: columns"
+        where = self._place_of("columns", own=bool(self._table.columns))
         columns = tuple(table.column() for table in self._table.columns or self._content.columns or ())
+        if columns:
+            self._origins["columns"] = where
         self._problems += [f"{where}: {problem}" for problem in column_problems(columns)]
         return columns
+
+    def _place_of(self, name: str, *, own: bool) -> str:
+        """Where a table stands that a context may have of its own, else has with all others."""
+        return f"{self._path}: contexts.{self._name}.{name}" if own else f"{self._path}: {name}"
 
     def _setting(self, name: str, parse: Callable[[Written], T], default: T) -> T:
         value = self._written(name)

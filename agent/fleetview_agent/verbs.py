@@ -7,6 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import get_args
 
 from fleetview_agent import __version__
@@ -27,7 +28,9 @@ def ping(started_s: float) -> Verb:
     """Are you there? `started_s` is of the monotonic clock."""
 
     async def answers(_: Mapping[str, object], _id: str) -> AsyncIterator[Answer]:
-        yield Answer("succeeded", f"fleetview-agent {__version__}, up for {time.monotonic() - started_s:.0f} s")
+        yield Answer(
+            "succeeded", f"fleetview-agent {__version__}, up for {timedelta(seconds=int(time.monotonic() - started_s))}"
+        )
 
     return answers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,9 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
     return found | {
         "scrape_interval_s": str(context.scrape_interval_s),
         "alert_labels": ", ".join(f"{name}: {label}" for name, label in asdict(context.places).items()),
+        "device_labels": _listed(f"{name}: {value}" for name, value in context.device_labels.templates.items()),
+        "panels": _listed(panel.title for panel in context.panels),
+        "columns": _listed(column.name for column in context.columns),
         "scope": str(context.scope),
         "read_only": context.read_only,
         "root": context.root,
@@ -70,6 +74,8 @@ def _settings(context: Context) -> dict[str, str | bool | None]:
         "ascii": context.display.ascii,
         "link": context.display.link,
         "no_mouse": context.display.no_mouse,
+        "keys": _listed(f"{name}: {keys}" for name, keys in context.display.keys.items()),
+        "aliases": _listed(context.display.aliases),
         "log_bytes": None if context.log_bytes is None else str(context.log_bytes),
     }
 
@@ -87,6 +93,10 @@ def _access(access: Access | None) -> dict[str, str]:
     if access.headers:
         shown["headers"] = ", ".join(f"{name}: ***" for name in access.headers)
     return shown
+
+
+def _listed(names: Iterable[str]) -> str | None:
+    return ", ".join(names) or None
 
 
 def _text(value: str | bool | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Generator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fleetview.demo.devices import Device
 from fleetview_agent.commands import Answer, judge
@@ -50,7 +50,11 @@ class Answers:
         device.log("INFO", "fleetview-agent", f"command {found.verb}", command=command_id, by=(found.by or "")[:200])
         match found.verb:
             case "ping":
-                self._say(device, command_id, Answer("succeeded", f"fleetview-agent 0.1.0, up for {device.uptime_s:.0f} s"))
+                self._say(
+                    device,
+                    command_id,
+                    Answer("succeeded", f"fleetview-agent 0.1.0, up for {timedelta(seconds=int(device.uptime_s))}"),
+                )
             case "restart_module":
                 yield from self._restart(device, command_id, found)
             case "set_log_level":

@@ -133,7 +133,8 @@ def _quiet(alert: Alert, book: AlertBook, now: Now, width: int) -> Iterator[Line
         yield from _field("inhibited", f"by {one.name} ({one.severity or 'no severity'}) at {one.place(book.places)}", width)
     if others := book.inhibited_by(alert):
         yield EMPTY
-        yield (Span(f"keeps {len(others):,} others quiet (inhibits them)", "head"),)
+        it = "1 other quiet (inhibits it)" if len(others) == 1 else f"{len(others):,} others quiet (inhibits them)"
+        yield (Span(f"keeps {it}", "head"),)
         for one in others[:_MOST_MEMBERS]:
             yield from _field(one.name, str(one.place(book.places)), width)
 

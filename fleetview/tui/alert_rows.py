@@ -17,7 +17,6 @@ from fleetview.tui.spans import Line, Span, StyleName, fit, visible
 GUTTER = 2
 _WIDE, _WIDER = 100, 140
 _RULE_LOOK: dict[str, tuple[Trouble, StyleName]] = {
-    "firing": (Trouble.DEGRADED, "degraded"),
     "pending": (Trouble.STALE, "stale"),
     "inactive": (Trouble.OK, "dim"),
 }
@@ -90,11 +89,23 @@ def alert_row(
         (Span(where, "plain"), sizes.where),
         (Span(since, "dim"), sizes.since),
         (Span(value_words(alert), "dim"), sizes.value),
-        (Span(quiet_words(alert, book, now) or " ".join(alert.summary.split()), "dim"), sizes.rest),
+        (Span(quiet_words(alert, book, now) or without_place(alert.summary, str(place)), "dim"), sizes.rest),
     ]
     spans = [Span(f"{glyphs.selected if selected else ' '} ", "accent")]
     spans += [Span(fit(span.text, size) + " ", span.style) for span, size in cells if size]
     return tuple(spans)
+
+
+def without_place(summary: str, place: str) -> str:
+    """A summary on one line; without the place that it begins with, for that has a column of its own.
+
+    >>> without_place("acme/plant-7/gw-1: no heartbeats", "acme/plant-7/gw-1")
+    'no heartbeats'
+    """
+    words = " ".join(summary.split())
+    rest = words.removeprefix(place)
+    said = rest.lstrip(" :,-")
+    return said if said and rest[0] in " :," and rest != words else words
 
 
 def state_span(alert: Alert, glyphs: Glyphs) -> Span:
@@ -192,7 +203,10 @@ def rule_span(rule: Rule, glyphs: Glyphs) -> Span:
     """`✗ broken`, `▲ firing`, `● inactive`."""
     if rule.health == "err":
         return Span(f"{glyphs.bad} broken", "error")
-    trouble, style = _RULE_LOOK.get(rule.state, (Trouble.UNSEEN, "dim"))
+    if rule.state == "firing":
+        trouble, style = severity_look(severity_rank(rule.severity))
+    else:
+        trouble, style = _RULE_LOOK.get(rule.state, (Trouble.UNSEEN, "dim"))
     return Span(f"{glyphs.trouble[trouble]} {rule.state}", style)
 
 

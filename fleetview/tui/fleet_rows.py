@@ -23,6 +23,8 @@ Drawn: TypeAlias = "Callable[[str, Device, Now, Glyphs], Line]"
 RECENT_S = 5.0
 """How long a change is marked."""
 _GROUP_WIDTHS = (12, 32)
+_BOTH_FIT = 40
+"""Cells for alerts and a reason; in fewer, the reason is what says what is broken."""
 
 
 def changed_just_now(device: Device, now: Now) -> bool:
@@ -42,7 +44,7 @@ def device_row(
     badge: Badge | None = None,
     drawn: Drawn | None = None,
 ) -> Line:
-    """One device as a row. What its alerts are stands before the reason why."""
+    """One device as a row. What its alerts are stands before the reason why; where there is room for one only, behind it."""
     mark = glyphs.selected if selected else " "
     changed = glyphs.changed if changed_just_now(device, now) else " "
     spans = [Span(mark + changed, "accent")]
@@ -57,7 +59,8 @@ def device_row(
         if name == "device" and indent and width_of(text) + 2 <= width:
             text = "  " + text
         if name == "why" and badge is not None and not columns.has("alerts"):
-            text = f"{badge.words(now.unix_s)}{'; ' * bool(text)}{text}"
+            parts = (badge.words(now.unix_s), text) if width >= _BOTH_FIT else (text, badge.words(now.unix_s))
+            text = "; ".join(filter(None, parts))
             style = "degraded" if badge.loud and style == "dim" else style
         spans.append(Span(fit(text, width, right=column(name, columns.more).right) + " ", style))
     return tuple(spans)

@@ -136,6 +136,7 @@ def _last_hour(fleet: Fleet, now: Now, width: int, glyphs: Glyphs) -> list[Part]
     cells = _STRIP[width >= _WIDER]
     found = fleet.trends.last(now.unix_s, cells)
     worst = max((count for count in found if count), default=0)
+    worst = max(worst, fleet.roster.in_trouble)  # nothing has been drawn yet of this moment
     parts = [Part(Span(" last hour ", "dim"))]
     text = "".join(_bar(count, worst, glyphs) for count in found)
     unseen = next((place for place, count in enumerate(found) if count is not None), cells)

@@ -74,6 +74,14 @@ def line_width(line: Line) -> int:
     return sum(width_of(span.text) for span in line)
 
 
+def whole_spans(line: Line, width: int) -> Line:
+    """As many of the first spans as fit whole; the first one always, for it says what the line is about."""
+    fitting = 1
+    while fitting < len(line) and line_width(line[: fitting + 1]) <= width:
+        fitting += 1
+    return line[:fitting]
+
+
 def pad(line: Line, width: int) -> Line:
     """The line cut or filled to exactly `width` cells. What nobody made harmless before is made so here."""
     found: list[Span] = []

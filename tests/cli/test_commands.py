@@ -366,6 +366,15 @@ def test_config(tmp_path: Path) -> None:
     assert shown["broker"] == {"value": "mqtts://ana:***@h:8883", "origin": f"{path}: contexts.plant.broker"}
     assert shown["cafile"]["value"] == str(tmp_path / "ca.pem")
     assert shown["scope"] == {"value": "acme", "origin": "--scope"}
+    assert shown["panels"] == {"value": None, "origin": "default"}
+    with path.open("a") as file:
+        file.write('[[contexts.plant.panels]]\ntitle = "busy"\nquery = "up"\n[[columns]]\nname = "inlet"\nquery = "t"\n')
+        file.write('[keys]\n"fleet.logs" = "l,f2"\n[aliases]\ncrit = "devices health:critical"\n')
+    shown = json.loads(fleetview("config", "show", "--json", **environ).out)
+    assert shown["panels"] == {"value": "busy", "origin": f"{path}: contexts.plant.panels"}
+    assert shown["columns"] == {"value": "inlet", "origin": f"{path}: columns"}
+    assert shown["keys"] == {"value": "fleet.logs: l,f2", "origin": f"{path}: keys"}
+    assert shown["aliases"] == {"value": "crit", "origin": f"{path}: aliases"}
     assert "ContextTable" in json.loads(fleetview("config", "schema").out)["$defs"]
     assert "s3cret" not in fleetview("config", "show", **environ).out
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fleetview.core.alertbook import Badge
 from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.outages import Outage, Site
@@ -15,6 +16,7 @@ from fleetview.core.roster import NameSizes
 from fleetview.core.streams import Hole
 from fleetview.core.trouble import Trouble
 from fleetview.feeds.states import Backoff, Connecting, Refused, Up
+from fleetview.tui.alert_rows import without_place
 from fleetview.tui.columns import Columns, layout
 from fleetview.tui.fleet_rows import copied_row, device_row, outage_row
 from fleetview.tui.glyphs import ASCII, UNICODE, Glyphs
@@ -112,6 +114,30 @@ def test_rows_are_as_wide_as_the_head_and_no_wider_than_the_screen(width: int, k
         row = device_row(device, columns, STARTED, UNICODE)
         assert line_width(row) <= width
         assert line_width(row) == line_width(columns.head()) + 1
+
+
+def test_where_there_is_little_room_the_reason_stands_before_the_alerts() -> None:
+    device, told = device_in("critical")
+    badge = Badge(1, 1, 0, None)
+    for width, expected in ((80, "disk full; 1 alert"), (160, "1 alert, 1 quiet; disk full")):
+        row = device_row(device, columns_for(width, [device]), told.now, UNICODE, badge=badge)
+        assert expected in text_of(row), width
+
+
+@pytest.mark.parametrize(
+    ("summary", "expected"),
+    [
+        ("acme/p/gw-1 is critical", "is critical"),
+        ("acme/p/gw-1:  97 %\n of CPU", "97 % of CPU"),
+        ("acme/p/gw-10 is critical", "acme/p/gw-10 is critical"),
+        ("acme/p/gw-1", "acme/p/gw-1"),
+        ("acme/p/gw-1: ", "acme/p/gw-1:"),
+        ("disk of acme/p/gw-1", "disk of acme/p/gw-1"),
+        ("", ""),
+    ],
+)
+def test_a_summary_does_not_say_again_where_it_is(summary: str, expected: str) -> None:
+    assert without_place(summary, "acme/p/gw-1") == expected
 
 
 def test_more_columns_as_there_is_room() -> None:

@@ -81,6 +81,25 @@ async def test_silences_are_extended_and_ended() -> None:
         assert feed.changed == [("extend", "5f6c-1", 7200.0, "ana"), ("expire", "5f6c-1")]
 
 
+async def test_the_line_of_keys_names_what_the_list_is_good_for() -> None:
+    async with alerting(FakeAlerts(book()), size=(80, 24)) as stage:
+        await stage.press("a")
+        assert "x chart" in stage.rows[-1]
+        await stage.press("S")
+        assert "e extend  E end silence" in stage.rows[-1]
+        assert "x chart" not in stage.rows[-1]
+        await stage.press("R")
+        assert "x chart" in stage.rows[-1]
+        assert "extend" not in stage.rows[-1]
+
+
+async def test_a_long_title_of_a_form_leaves_room_for_its_keys() -> None:
+    feed = FakeAlerts(book(alert("T" * 90, "gw-1")))
+    async with alerting(feed, size=(80, 24)) as stage:
+        await stage.press("a", "s")
+        await stage.see("enter says what it would do   esc cancels")
+
+
 async def test_nothing_is_changed_where_only_reading_is_allowed() -> None:
     feed = FakeAlerts(book())
     async with alerting(feed, read_only="plant is read-only (--read-only): silences are not changed from here") as stage:

@@ -20,6 +20,7 @@ from fleetview.tui.spans import (
     line_width,
     pad,
     visible,
+    whole_spans,
     width_of,
     wrap,
 )
@@ -152,3 +153,11 @@ def test_one_cell_that_ticks_changes_its_span_only() -> None:
     assert changed_range(before, (Span(" state "), Span("4s ", "stale"), Span("why"))) == (7, 10)
     assert changed_range(None, before) == (0, 13)
     assert changed_range(before, before[:2]) == (0, 10)
+
+
+def test_what_does_not_fit_whole_is_left_out_but_for_the_first() -> None:
+    line = (Span("one"), Span(" two"), Span(" three"), Span(" 4"))
+    assert whole_spans(line, 15) == line
+    assert whole_spans(line, 12) == line[:2]
+    assert whole_spans(line, 2) == line[:1]
+    assert whole_spans((), 2) == ()

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from fleetview.tui.fleet_rows import Now
 
 _MOST_NOTES = 3
+_NOT_FOR: dict[Kind, frozenset[str]] = {
+    "alerts": frozenset(),
+    "silences": frozenset({"expression", "details", "silence", "runbook", "select", "copy"}),
+    "rules": frozenset({"silence", "extend", "expire", "runbook", "select", "copy"}),
+    "groups": frozenset({"expression", "silence", "extend", "expire", "runbook", "select", "copy"}),
+}
+"""Actions that have nothing to act on in a list."""
 
 
 class _Servers(Lines):
@@ -103,6 +110,11 @@ class AlertsScreen(View):
         yield FilterLine(placeholder="words that must stand in an alert: firing disk plant-7 -gw-1")
         yield AlertList(self.app.glyphs, self.app.now)
         yield KeyLine(id="keys")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in _NOT_FOR[self._kind]:
+            return False  # the line of keys has room for those that do something
+        return super().check_action(action, parameters)
 
     def on_mount(self) -> None:
         self.table.focus()

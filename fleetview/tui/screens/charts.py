@@ -28,7 +28,7 @@ from fleetview.tui.device_pictures import (
 )
 from fleetview.tui.metrics import Found
 from fleetview.tui.screens.device import Document
-from fleetview.tui.spans import EMPTY, Line, Span, wrap
+from fleetview.tui.spans import EMPTY, Line, Span, whole_spans, wrap
 from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 
@@ -127,7 +127,7 @@ class ChartView(View):
             if self.cross is not None:
                 self.cross = min(self.cross, self.columns - 1)
             self.page.set_document(self.document(now))
-        self.query_one(TitleLine).set_line(self.heading(now))
+        self.query_one(TitleLine).set_line(whole_spans(self.heading(now), self.size.width))
         self.query_one(KeyLine).repaint()
 
     def show_all(self) -> None:

@@ -93,7 +93,7 @@ class ChooseScreen(ModalScreen[list[str] | None]):
     def _fill(self) -> None:
         keys = (("space", " marks  "),) if self._many else ()
         spans = [Span(f"{self._title}   ", "title")]
-        for key, word in (*keys, ("enter", " takes  "), ("esc", " leaves all as it is")):
+        for key, word in (*keys, ("enter", " takes  "), ("esc", " cancels")):
             spans += [Span(key, "key"), Span(word, "dim")]
         self.query_one(TitleLine).set_line(tuple(spans))
         self.query_one(_Choices).set_rows_changed()

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from fleetview.tui.spans import Line, Span, StyleName, wrap
+from fleetview.tui.spans import Line, Span, StyleName, fit, line_width, width_of, wrap
 from fleetview.tui.widgets.bars import TitleLine
 from fleetview.tui.widgets.lines import Lines
 
@@ -137,15 +137,11 @@ class FormScreen(ModalScreen[bool]):
 
     def _title_line(self) -> None:
         what = " does it   " if self._plan is not None else " says what it would do   "
-        self.query_one("#title", TitleLine).set_line(
-            (
-                Span(f"{self._title}   ", "title"),
-                Span("enter", "key"),
-                Span(what, "dim"),
-                Span("esc", "key"),
-                Span(" leaves all as it is", "dim"),
-            )
-        )
+        hint = (Span("enter", "key"), Span(what, "dim"), Span("esc", "key"), Span(" cancels", "dim"))
+        line = self.query_one("#title", TitleLine)
+        room = max(8, line.size.width - line_width(hint) - 3)
+        title = fit(self._title, min(room, width_of(self._title)))
+        line.set_line((Span(f"{title}   ", "title"), *hint))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
