@@ -13,7 +13,6 @@ import typer
 
 from fleetview.cli.asked import NO, UNREACHABLE, one_line, print_json
 from fleetview.cli.options import with_connection
-from fleetview.cli.rollout_text import list_lines, preview_json, preview_lines, show_lines
 from fleetview.cli.snapshot import LONGEST_S, QUIET_S, listening
 from fleetview.cli.text import fitted, narrate
 from fleetview.config import ConfigError, resolve
@@ -55,7 +54,8 @@ def plan(
     address = None if why is None else _address(why)
 
     async def show() -> int:
-        from fleetview.core.rollout.candidates import Selection  # noqa: PLC0415 (80 ms for those who only want help)
+        from fleetview.cli.rollout_text import preview_json, preview_lines  # noqa: PLC0415 (no other command pays for it)
+        from fleetview.core.rollout.candidates import Selection  # noqa: PLC0415 (likewise)
         from fleetview.core.rollout.preview import preview  # noqa: PLC0415 (likewise)
         from fleetview.core.rollout.preview import why as explained  # noqa: PLC0415 (likewise)
 
@@ -82,7 +82,8 @@ def start(flags: Flags, file: PlanFile, *, reason: Reason = "", yes: Yes = False
         return refused
 
     async def begin() -> int:
-        from fleetview.core.rollout.candidates import Selection  # noqa: PLC0415 (80 ms for those who only want help)
+        from fleetview.cli.rollout_text import preview_lines  # noqa: PLC0415 (no other command pays for it)
+        from fleetview.core.rollout.candidates import Selection  # noqa: PLC0415 (likewise)
         from fleetview.core.rollout.preview import preview  # noqa: PLC0415 (likewise)
 
         async with _desk(context) as (feed, desk):
@@ -104,6 +105,8 @@ def list_(flags: Flags, *, as_json: AsJson = False) -> int:
     context = resolve(flags)
 
     async def show() -> int:
+        from fleetview.cli.rollout_text import list_lines  # noqa: PLC0415 (no other command pays for it)
+
         async with _desk(context) as (_, desk):
             found = desk.board.in_order()
             if as_json:
@@ -123,6 +126,8 @@ def show(flags: Flags, id: Id, *, as_json: AsJson = False) -> int:  # noqa: A002
     context = resolve(flags)
 
     async def print_it() -> int:
+        from fleetview.cli.rollout_text import show_lines  # noqa: PLC0415 (no other command pays for it)
+
         async with _desk(context) as (_, desk):
             shown = _one(desk, id)
             if shown is None:

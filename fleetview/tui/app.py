@@ -185,7 +185,7 @@ class FleetApp(App[int]):
         self._feed_task = asyncio.create_task(self._feed.run(), name="feed")
         self._feed_task.add_done_callback(self._feed_ended)
         self.set_pace(self.pace)
-        self.orders.start()
+        self.call_after_refresh(self.orders.start)
         self.call_after_refresh(self.desk.start)  # with 0.2 s of imports: the first picture does not wait for them
         self.set_timer(_WARM_UP_S, _warm_up)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fleetview.core.rollout.board import Board, Key
 from fleetview.tui.alert_desk import Plan
 from fleetview.tui.spans import visible
 
 if TYPE_CHECKING:
+    from fleetview.core.rollout.board import Board, Key
     from fleetview.core.rollout.snapshot import ShownAnswer
     from fleetview_agent.wire.messages import RolloutVerb
 
@@ -23,7 +23,13 @@ NEEDS_REASON = frozenset({"skip", "abort", "rollback"})
 class RolloutFeed(Protocol):
     """Who tells of rollouts, and takes orders."""
 
-    board: Board
+    @property
+    def board(self) -> Board:
+        """What is known."""
+
+    @property
+    def changes(self) -> int:
+        """Counts up with whatever is told."""
 
     def order(self, key: Key, verb: RolloutVerb, reason: str, **fields: Any) -> Awaitable[ShownAnswer]:  # noqa: ANN401
         """Give an order; raises an exception in words when there is no answer."""
@@ -45,7 +51,14 @@ class RolloutSetup:
     @property
     def board(self) -> Board:
         """What is known."""
+        from fleetview.core.rollout.board import Board  # noqa: PLC0415  # 60 ms that the first picture does not wait for
+
         return Board() if self.feed is None else self.feed.board
+
+    @property
+    def changes(self) -> int:
+        """Counts up with whatever is told."""
+        return 0 if self.feed is None else self.feed.changes
 
 
 def plan_of(setup: RolloutSetup, key: Key, verb: RolloutVerb) -> Callable[[Mapping[str, str]], Awaitable[Plan]]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from fleetview.config import Context
     from fleetview.core.charts import Window
     from fleetview.feeds.commands import Bundle
+    from fleetview.feeds.late_rollouts import LateRollouts
     from fleetview.feeds.prometheus import Prometheus
-    from fleetview.feeds.rollouts import RolloutDesk
     from fleetview.feeds.states import LinkState
     from fleetview.feeds.watch import FleetFeed
     from fleetview.tui.alert_desk import AlertSetup
@@ -155,7 +155,7 @@ def _options(context: Context) -> str:
     return f" --context {shlex.quote(str(context.name))}" if named else f" --broker {shlex.quote(str(context.broker))}"
 
 
-def _rollout_setup(context: Context, feed: FleetFeed, desk: RolloutDesk) -> RolloutSetup:
+def _rollout_setup(context: Context, feed: FleetFeed, desk: LateRollouts) -> RolloutSetup:
     from fleetview.tui.rollouts import RolloutSetup  # noqa: PLC0415
 
     if context.read_only:
@@ -178,7 +178,7 @@ def run_dashboard(context: Context, *, window: Window | None = None, advice: str
     from fleetview.core.charts import Window  # noqa: PLC0415
     from fleetview.core.fleet import Fleet  # noqa: PLC0415  # after the environment is set, and only for the dashboard
     from fleetview.core.logbook import Logbook  # noqa: PLC0415
-    from fleetview.feeds.rollouts import RolloutDesk  # noqa: PLC0415
+    from fleetview.feeds.late_rollouts import LateRollouts  # noqa: PLC0415
     from fleetview.feeds.watch import FleetFeed  # noqa: PLC0415
     from fleetview.remembered import Remembered  # noqa: PLC0415
     from fleetview.tui.app import FleetApp, Setup  # noqa: PLC0415
@@ -220,7 +220,7 @@ def run_dashboard(context: Context, *, window: Window | None = None, advice: str
             advice=advice,
         ),
     )
-    rollouts = RolloutDesk(Topics(context.root), operator())
+    rollouts = LateRollouts(Topics(context.root), operator())
     feed = FleetFeed(context, fleet, on_fleet=rollouts.received)
     setup = replace(
         setup,

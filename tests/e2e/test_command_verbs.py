@@ -17,7 +17,7 @@ from support.operators import sending
 from support.terminal import Terminal
 from support.wait import until, wait_until
 
-from fleetview.cli.command import _understood
+from fleetview.cli.commanding import _understood
 from fleetview.config import ConfigError
 from fleetview.core.commandbook import Order, Outcome
 from fleetview_agent.endpoint import LinkError

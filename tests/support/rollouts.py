@@ -56,6 +56,10 @@ class FakeRollouts:
     orders: list[tuple[Any, ...]] = field(default_factory=list)
     watched: list[Key] = field(default_factory=list)
 
+    @property
+    def changes(self) -> int:
+        return self.board.changes
+
     async def order(self, key: Key, verb: str, reason: str, **fields: Any) -> ShownAnswer:
         self.orders.append((key, verb, reason, fields))
         return ShownAnswer(order="o", taken=self.taken, text="as you say" if self.taken else "look again, then decide")
