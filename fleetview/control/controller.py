@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from fleetview.control.journal import Journal, Waiting
+from fleetview.control.journal import Journal
 from fleetview.control.leadership import Leadership
 from fleetview.control.measuring import Measuring
+from fleetview.control.outbox import Outbox
 from fleetview.control.running import Asked, Running
 from fleetview.core.fleet import Fleet
 from fleetview.core.rollout.commands import OrderRefusedError, parse_order, parse_start, parse_watch
+from fleetview.core.rollout.events import MeasurementFailed
 from fleetview.feeds.states import LinkState, Up
 from fleetview.feeds.watch import FleetFeed
 from fleetview_agent.endpoint import LinkError, WillMessage
@@ -40,8 +42,6 @@ QUIET_S = 0.5
 SETTLED_WITHIN_S = 60.0
 SHOWN_EVERY_S = 30.0
 """What everybody may see is published again, though nothing changed: who looks knows by its age that somebody is there."""
-_AT_ONCE = 64
-"""Messages of the outbox under way."""
 
 Tell = Callable[[str], object]
 
@@ -77,9 +77,10 @@ class ControllerRun:
         self.measuring = Measuring(prometheus, context.device_labels, time)
         self._since = datetime.now(UTC)
         self._news = asyncio.Event()
-        self._posted = asyncio.Event()
+        self._outbox = Outbox(journal, self._publish, tell)
         self._measurements: set[asyncio.Task[None]] = set()
         self._was_up = False
+        self._looking: asyncio.Task[None] | None = None
         self._shown_mono_s = monotonic()
         self.feed = FleetFeed(
             context,
@@ -114,31 +115,44 @@ class ControllerRun:
                 with suppress(LinkError, TimeoutError):
                     async with asyncio.timeout(2):
                         await self._publish(self._topics.controller(self.tenant), b"")
-            for each in (link, task, *self._measurements):
+            tasks = [link, task, *self._measurements, *filter(None, [self._looking])]
+            for each in tasks:
                 each.cancel()
-            await asyncio.gather(link, task, *self._measurements, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- leading
 
     async def _take_lead(self) -> None:
+        while True:
+            await self._wait_for_lead()
+            with suppress(LinkError):  # the link is down again: as if nothing had been
+                await self._begin_to_lead()
+                return
+            self.leadership.role = "waiting"
+
+    async def _wait_for_lead(self) -> None:
         stands_by: str | None = None
         while True:
             await self.feed.connection.up()
             if await self.feed.connection.settled(QUIET_S, SETTLED_WITHIN_S):
                 if self.leadership.may_lead(monotonic(), insists=self._insists):
-                    break
+                    return
                 if stands_by != self.leadership.other:
                     stands_by = self.leadership.other
                     self._tell(
                         f"controller {stands_by} leads tenant {self.tenant}; standing by (--take-over leads in its place)"
                     )
             await asyncio.sleep(ROUND_S)
+
+    async def _begin_to_lead(self) -> None:
         # Also above what devices were told before this journal was begun: they obey nothing older.
         told = (device.desired.epoch or 0 for device in self._own_devices() if device.desired is not None)
         self.leadership.epoch = max(self.leadership.epoch, *told, 0)
+        before = int(self._journal.meta("epoch") or 0)
         epoch = self.leadership.lead()
         self._journal.keep("epoch", str(epoch))
         await self._say_who_leads()
+        self.running.take_up(before, epoch)
         self.running.lead(epoch)
         self._tell(
             f"leads tenant {self.tenant} with epoch {epoch}: {len(self.running.runs)} rollouts in {self._journal.path}"
@@ -149,7 +163,8 @@ class ControllerRun:
 
     async def _lead_when_possible(self) -> None:
         await self._take_lead()
-        publishing = asyncio.create_task(self._publish_all(), name="outbox")
+        run = self._outbox.run(self.feed.connection.up, lambda: self.leadership.role == "leading")
+        publishing = asyncio.create_task(run, name="outbox")
         try:
             while True:
                 if publishing.done():
@@ -166,8 +181,8 @@ class ControllerRun:
     async def _one_round(self) -> None:
         await self._take_lead()
         await self._round()
-        while waiting := self._journal.waiting(_AT_ONCE):
-            await self._publish_some(waiting)
+        while await self._outbox.some():
+            pass
 
     async def _say_who_leads(self) -> None:
         leadership = self.leadership
@@ -186,8 +201,9 @@ class ControllerRun:
         if now_mono_s - self._shown_mono_s >= SHOWN_EVERY_S:
             self._shown_mono_s = now_mono_s
             self.running.show_again()
+            self.measuring.forget_others(self.fleet.devices, self.running.going_on())
         asked = self.running.round(now_s)
-        self._posted.set()
+        self._outbox.look()
         for each in asked:
             self._measure(each)
         for rollout in self.running.just_begun():
@@ -198,48 +214,23 @@ class ControllerRun:
 
     def _measure(self, asked: Asked) -> None:
         async def measure() -> None:
-            self.running.measured(asked.rollout.id, await self.measuring.take(asked.rollout, asked.measure))
+            measure = asked.measure
+            try:
+                answer = await self.measuring.take(asked.rollout, measure)
+            except Exception as err:  # noqa: BLE001  # a defect must not look like evidence that is still to come
+                _log.exception("a measurement ended in a defect")
+                answer = MeasurementFailed(measure.gate, measure.wave, measure.evaluation, f"a defect: {err!r}"[:200])
+            self.running.measured(asked.rollout.id, answer)
             self._news.set()
 
         task = asyncio.create_task(measure(), name=f"measure {asked.measure.gate}")
         self._measurements.add(task)
-        task.add_done_callback(self._measured)
-
-    def _measured(self, task: asyncio.Task[None]) -> None:
-        self._measurements.discard(task)
-        if not task.cancelled() and (err := task.exception()) is not None:
-            _log.error("a measurement ended in a defect", exc_info=err)
+        task.add_done_callback(self._measurements.discard)
 
     # -- publishing
 
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self.feed.connection.publish(topic, payload, retain=True)
-
-    async def _publish_all(self) -> None:
-        """Publishes what stands in the outbox, in order, and takes out what the broker has."""
-        while True:
-            await self.feed.connection.up()
-            waiting = self._journal.waiting(_AT_ONCE)
-            if not waiting:
-                self._posted.clear()
-                await self._posted.wait()
-                continue
-            try:
-                await self._publish_some(waiting)
-            except LinkError as err:
-                self._tell(f"not published: {err.failure.words}; tried again")
-                await asyncio.sleep(ROUND_S)
-
-    async def _publish_some(self, waiting: list[Waiting]) -> None:
-        found = await asyncio.gather(
-            *(self._publish(each.post.topic, each.post.payload) for each in waiting), return_exceptions=True
-        )
-        done = [each.id for each, outcome in zip(waiting, found, strict=True) if outcome is None]
-        if done:
-            self._journal.published(done)
-        for outcome in found:
-            if outcome is not None:
-                raise outcome
 
     # -- what comes
 
@@ -255,6 +246,7 @@ class ControllerRun:
         match received.topic.channel:
             case Channel.CONTROLLER if body is None or isinstance(body, Controller):
                 self.leadership.heard(body, received.mono_s)
+                self._outbox.look()
                 self._news.set()
             case Channel.ROLLOUT_COMMAND if name is not None and not received.retained:
                 if isinstance(body, RolloutCommand):
@@ -281,17 +273,22 @@ class ControllerRun:
         self._news.set()
 
     def _link_changed(self, state: LinkState) -> None:
+        was_up, self._was_up = self._was_up, isinstance(state, Up)
         if self.leadership.role != "leading":
             return
+        if self._looking is not None:
+            self._looking.cancel()
         if isinstance(state, Up):
-            self._recovering = asyncio.ensure_future(self._look_again())
-        elif self._was_up:
+            self._looking = asyncio.create_task(self._look_again(), name="look again")
+        elif was_up:
             self.running.link_lost()
-        self._was_up = isinstance(state, Up)
         self._news.set()
 
     async def _look_again(self) -> None:
-        await self.feed.connection.settled(QUIET_S, SETTLED_WITHIN_S)
+        """When all that is retained has come again, rollouts go on; while it has not, they see nothing."""
+        while not await self.feed.connection.settled(QUIET_S, SETTLED_WITHIN_S):
+            self._tell("the broker is still sending what it has retained: rollouts stand still")
         self.running.link_restored()
         self.leadership.beat_s = 0.0
-        self._posted.set()
+        self._outbox.look()
+        self._news.set()

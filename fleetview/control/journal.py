@@ -45,6 +45,7 @@ CREATE TABLE audit (id INTEGER PRIMARY KEY, rollout TEXT NOT NULL, at_s REAL NOT
     what TEXT NOT NULL, why TEXT NOT NULL);
 CREATE INDEX audit_of ON audit (rollout, id);
 CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL);
+CREATE INDEX outbox_of ON outbox (topic);
 """
 
 
@@ -147,7 +148,8 @@ class Journal:
 
     def meta(self, name: str) -> str | None:
         """A value that was kept by `keep`."""
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        with self._reading():
+            row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep(self, name: str, value: str) -> None:
@@ -170,12 +172,15 @@ class Journal:
 
     def measurements(self, rollout: str) -> list[Measurement]:
         """All measurements of a rollout, oldest first."""
-        rows = self._db.execute("SELECT body FROM measurement WHERE rollout = ? ORDER BY id", (rollout,))
+        with self._reading():
+            rows = self._db.execute("SELECT body FROM measurement WHERE rollout = ? ORDER BY id", (rollout,)).fetchall()
         return [load_measurement(row[0]) for row in rows]
 
     def records(self, rollout: str) -> list[Audit]:
         """Who did what in a rollout, oldest first."""
-        rows = self._db.execute("SELECT at_s, who, kind, what, why FROM audit WHERE rollout = ? ORDER BY id", (rollout,))
+        query = "SELECT at_s, who, kind, what, why FROM audit WHERE rollout = ? ORDER BY id"
+        with self._reading():
+            rows = self._db.execute(query, (rollout,)).fetchall()
         return [Audit(*row) for row in rows]
 
     # -- writing
@@ -193,7 +198,10 @@ class Journal:
         with self._writing():
             for rollout, outcome in decided:
                 self._keep(rollout, outcome)
-            self._db.executemany("INSERT INTO outbox (topic, payload) VALUES (?, ?)", posts)
+            for topic, payload in posts:
+                # Of a retained topic only the latest counts, and an older one that is tried again must not overtake it.
+                self._db.execute("DELETE FROM outbox WHERE topic = ?", (topic,))
+                self._db.execute("INSERT INTO outbox (topic, payload) VALUES (?, ?)", (topic, payload))
 
     def _keep(self, rollout: Rollout, outcome: Outcome) -> None:
         db, name = self._db, rollout.id
@@ -223,15 +231,33 @@ class Journal:
 
     # -- the outbox
 
-    def waiting(self, most: int) -> list[Waiting]:
-        """The oldest messages that are to be published."""
-        rows = self._db.execute("SELECT id, topic, payload FROM outbox ORDER BY id LIMIT ?", (most,))
+    def waiting(self, most: int, after: int = 0) -> list[Waiting]:
+        """The oldest messages that are to be published, behind this number. Raises JournalError."""
+        with self._reading():
+            rows = self._db.execute(
+                "SELECT id, topic, payload FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (after, most)
+            ).fetchall()
         return [Waiting(number, Post(topic, payload)) for number, topic, payload in rows]
+
+    def replace(self, number: int, payload: bytes | None) -> None:
+        """Publish something else in the place of a message, or nothing. Raises JournalError."""
+        with self._writing():
+            if payload is None:
+                self._db.execute("DELETE FROM outbox WHERE id = ?", (number,))
+            else:
+                self._db.execute("UPDATE outbox SET payload = ? WHERE id = ?", (payload, number))
 
     def published(self, numbers: Iterable[int]) -> None:
         """The broker has these. Raises JournalError."""
         with self._writing():
             self._db.executemany("DELETE FROM outbox WHERE id = ?", ((number,) for number in numbers))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as err:
+            raise JournalError(_damaged(self.path, str(err))) from None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -53,6 +53,12 @@ class Measuring:
         if isinstance(received.body, Heartbeat) and not received.retained and self._prometheus is None:
             self.evidence.take(received.address, received.body, received.unix_s)
 
+    def forget_others(self, devices: Iterable[Address], rollouts: Iterable[str]) -> None:
+        """Forget devices that are not in the fleet any more, and what was before rollouts that are over."""
+        self.evidence.keep_only(devices)
+        running = set(rollouts)
+        self._before = {key: samples for key, samples in self._before.items() if key[0] in running}
+
     def remember_before(self, rollout: Rollout) -> None:
         """Note what heartbeats say of its devices now, before it begins; they are forgotten when they are an hour old."""
         now_s = self._clock()

@@ -41,7 +41,7 @@ from fleetview.core.rollout.snapshot import MAX_ANSWERS, ShownAnswer, message_of
 from fleetview.core.rollout.state import FINAL, Rollout, Status
 from fleetview.core.rollout.target import desired_message
 from fleetview.core.rollout.words import count
-from fleetview_agent.wire import Address, Channel, Heartbeat, Reported, Topics, encode
+from fleetview_agent.wire import Address, Channel, Desired, DeviceTopic, Heartbeat, Reported, Topics, decode, encode
 
 if TYPE_CHECKING:
     from fleetview.core.device import Device
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fleetview.core.received import Received
     from fleetview.core.roster import Changes
 
+MAX_POSTS = 100_000
 RECOVERY_BEATS = 3
 DEFAULT_RECOVERY_S = 90.0
 _HOLDS = frozenset(
@@ -77,6 +78,11 @@ class Run:
     """What everybody may see is up to date."""
     began: bool = False
     """Its first wave has begun."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether anything happens by itself. What is over may still be rolled back, when somebody says so."""
+        return self.holds or self.rollout.head.status is Status.DRAFT
 
     @property
     def holds(self) -> bool:
@@ -115,20 +121,44 @@ class Running:
         """This controller leads from now on, with this epoch."""
         self.epoch = epoch
         for run in self.runs.values():
-            run.events = [LeadershipTaken(epoch, self._recovery_s(run))]
             run.shown = False
-            self._look_at_all(run)
+            run.events = [LeadershipTaken(epoch, self._recovery_s(run))] if run.goes_on else []
+            if run.goes_on:
+                self._look_at_all(run)
+
+    def take_up(self, before: int, epoch: int) -> None:
+        """What the journal still has for devices: with the new epoch; not at all where somebody else led since `before`."""
+        for waiting in self._journal.waiting(MAX_POSTS):
+            found = self._topics.parse(waiting.post.topic)
+            if not isinstance(found, DeviceTopic):
+                continue
+            device = self._fleet.devices.get(found.address)
+            desired = None if device is None else device.desired
+            offer = decode(Channel.DESIRED, waiting.post.payload) if waiting.post.payload else None
+            is_there = desired is not None and isinstance(offer, Desired) and desired.gen >= offer.gen
+            if is_there or (desired is not None and (desired.epoch or 0) > before):
+                self._journal.replace(waiting.id, None)
+            elif isinstance(offer, Desired):
+                offer.epoch = epoch
+                self._journal.replace(waiting.id, encode(offer))
 
     def link_lost(self) -> None:
         """Nothing can be seen."""
-        for run in self.runs.values():
+        for run in self._going_on():
             run.events.append(LinkLost())
 
     def link_restored(self) -> None:
         """It can be seen again, and what was retained has come."""
-        for run in self.runs.values():
+        for run in self._going_on():
             run.events.append(LinkRestored(self._recovery_s(run)))
             self._look_at_all(run)
+
+    def going_on(self) -> list[str]:
+        """The ids of the rollouts that are not over."""
+        return [run.rollout.id for run in self._going_on()]
+
+    def _going_on(self) -> Iterator[Run]:
+        return (run for run in self.runs.values() if run.goes_on)
 
     def _recovery_s(self, run: Run) -> float:
         """Three heartbeats of the slowest of its devices that are there."""
@@ -162,7 +192,8 @@ class Running:
             case _:
                 return
         for run in runs:
-            run.events.append(event)
+            if run.goes_on:
+                run.events.append(event)
 
     def changed(self, changes: Changes) -> None:
         """Take what changed in the fleet."""
@@ -172,7 +203,8 @@ class Running:
             if device in changes.removed:
                 continue
             for run in self._runs_of.get(device.address, ()):
-                self._observe(run, device)
+                if run.goes_on:
+                    self._observe(run, device)
         for device in changes.removed:
             for run in self._runs_of.get(device.address, ()):
                 run.events.append(DeviceLeft(device.address))
@@ -257,28 +289,34 @@ class Running:
         asked: list[Asked] = []
         posts: list[Post] = []
         for run in list(self.runs.values()):
-            rollout = run.rollout
-            if rollout.head.status in FINAL and not run.events and run.shown:
+            if not run.goes_on and not run.events:
                 continue
-            events, run.events = run.events, []
-            out = machine.run(rollout, [*events, Tick()], now_s)
-            if any(isinstance(effect, FreezeMembers) for effect in out.effects):
-                out.merge(self._freeze(run, now_s))
-            if out.head or out.devices:
-                run.shown = False
-            decided.append((rollout, out))
+            out = self._decide(run, now_s)
+            decided.append((run.rollout, out))
             for effect in out.effects:
                 match effect:
                     case Offer() | Withdraw():
-                        posts.append(self._post(rollout, effect))
+                        posts.append(self._post(run.rollout, effect))
                     case Measure():
-                        asked.append(Asked(rollout, effect))
+                        asked.append(Asked(run.rollout, effect))
                     case Answer():
                         run.answers.append(ShownAnswer(order=effect.order, taken=effect.taken, text=effect.text))
         posts += self._snapshots()
         if posts or any(out.head or out.devices or out.effects for _, out in decided):
             self._journal.commit(decided, posts)
         return asked
+
+    def _decide(self, run: Run, now_s: float) -> Outcome:
+        was_over = not run.goes_on
+        events, run.events = run.events, []
+        out = machine.run(run.rollout, [*events, Tick()], now_s)
+        if was_over and run.goes_on:  # rolled back after it was over: nobody looked at its devices meanwhile
+            self._look_at_all(run)
+        if any(isinstance(effect, FreezeMembers) for effect in out.effects):
+            out.merge(self._freeze(run, now_s))
+        if out.head or out.devices:
+            run.shown = False
+        return out
 
     def _freeze(self, run: Run, now_s: float) -> Outcome:
         found = list(run.selection.candidates(self._fleet.devices.values()))

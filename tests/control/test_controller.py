@@ -127,3 +127,17 @@ async def test_killed_twenty_times_it_ends_the_same_and_offers_nothing_twice(bro
         assert all(len(set(device.offers)) == 1 for device in followers.devices.values())
         gens = {address: {gen for gen, _ in device.offers} for address, device in followers.devices.items()}
         assert all(len(found) == 1 for found in gens.values()), gens
+
+
+async def test_while_its_link_is_down_a_controller_sees_nothing_and_nothing_advances(broker: Broker, tmp_path: Path) -> None:
+    async with controlling(broker, tmp_path / "j.db") as run:
+        async with following(broker.url, fleet_of(2)), desk_of(broker) as desk:
+            await until(lambda: desk.leaders, 30)
+            await desk.start(plan_of(waves=[{"to": 1, "hold": "step"}, "100%"]))
+            await until(lambda: desk.status in {"running", "paused"}, 30)
+        head = run.running.runs[NAME].rollout.head
+        broker.stop()
+        await until(lambda: head.blind and "recovering" in head.pauses, 30)
+        broker.start()
+        await until(lambda: not head.blind, 60)
+        await until(lambda: "recovering" not in head.pauses, 60)

@@ -12,7 +12,7 @@ from fleetview.control.running import Running
 from fleetview.core.received import Received
 from fleetview.core.rollout.commands import Start
 from fleetview.core.rollout.state import Status
-from fleetview_agent.wire import Address, Channel, Heartbeat, Topics, decode
+from fleetview_agent.wire import Address, Channel, Desired, Heartbeat, Topics, decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,3 +83,38 @@ def test_what_a_round_decided_is_in_the_outbox_of_the_next_controller(tmp_path: 
     topics = [waiting.post.topic for waiting in again.waiting(100)]
     assert "fleet/v1/acme/plant-7/gw-1/desired" in topics
     assert "fleet/v1/acme/_fleet/rollout/app-1.5.0" in topics
+
+
+def test_what_waited_is_published_with_the_new_epoch_unless_somebody_else_led_meanwhile(tmp_path: Path) -> None:
+    world = World()
+    world.birth(address=DEVICE)
+    world.heartbeat(0, address=DEVICE, release="1.4.2")
+    found = running(tmp_path, world)
+    found.lead(7)
+    started(found, world)
+    world.wait(1)
+    found.round(world.unix_s)
+    found.take_up(7, 8)
+    (desired,) = [each for each in found._journal.waiting(100) if each.post.topic.endswith("/desired")]
+    offer = decode(Channel.DESIRED, desired.post.payload)
+    assert isinstance(offer, Desired)
+    assert offer.epoch == 8
+    world.send(Channel.DESIRED, {"gen": 99, "epoch": 9, "rollout": "another"}, retained=True, address=DEVICE)
+    found.take_up(8, 10)
+    assert not [each for each in found._journal.waiting(100) if each.post.topic.endswith("/desired")]
+
+
+def test_a_rollout_that_is_over_costs_nothing_until_it_is_rolled_back(tmp_path: Path) -> None:
+    world = World()
+    world.birth(address=DEVICE)
+    found = running(tmp_path, world)
+    found.lead(1)
+    started(found, world)
+    (run,) = found.runs.values()
+    run.rollout.head.status = Status.SUCCEEDED
+    run.events = []
+    found.received(beat(world))
+    found.link_lost()
+    found.link_restored()
+    assert run.events == []
+    assert found.going_on() == []
