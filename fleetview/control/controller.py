@@ -84,7 +84,6 @@ class ControllerRun:
         self.feed = FleetFeed(
             context,
             self.fleet,
-            logs=False,
             on_state=self._link_changed,
             on_applied=self._applied,
             on_fleet=self._heard,

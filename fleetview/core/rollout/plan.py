@@ -185,6 +185,8 @@ class Plan(Strict):
     """For each device."""
     evidence: Evidence = Evidence()
     """For the gates."""
+    log_evidence: bool = True
+    """Whether what updated devices log is compared with what others do."""
     approval: bool = False
     """Whether a second operator has to approve it."""
     start_at: AwareDatetime | None = None

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from fleetview.core.rollout.logdiff import Differences
 from fleetview.core.rollout.plan import DEVICES_GATE
 from fleetview.core.rollout.state import (
     BAD,
@@ -27,7 +28,7 @@ from fleetview.core.rollout.state import (
     Status,
     Verdict,
 )
-from fleetview.core.rollout.words import consequences, waits_for
+from fleetview.core.rollout.words import consequences, count, waits_for
 from fleetview_agent.wire import RolloutSnapshot, WireError
 from fleetview_agent.wire.values import Time
 
@@ -157,6 +158,36 @@ class ShownAnswer(_Shown):
     """Why not, or what follows from it."""
 
 
+class ShownLogDifference(_Shown):
+    """A kind of log record that updated devices write, and others never, or far less often; see `logdiff`."""
+
+    level: str
+    service: str
+    template: str
+    """The message, with `<*>` for what varies."""
+    example: str = ""
+    devices: int
+    """Updated ones that wrote it."""
+    times: int
+    control_devices: int = 0
+    control_times: int = 0
+    ratio: float | None = None
+    """How many times as often, by device and time; None: never on the others."""
+
+    @property
+    def head(self) -> str:
+        """`new on updated devices`."""
+        return f"{'new' if self.ratio is None else 'more'} on updated devices"
+
+    @property
+    def words(self) -> str:
+        """`3 devices, 412 times, never on the others`."""
+        ours = f"{count(self.devices)}, {count(self.times, 'time')}"
+        if self.ratio is None:
+            return f"{ours}, never on the others"
+        return f"{ours}, {self.ratio:,.0f} times as often as on the others ({count(self.control_times, 'time')})"
+
+
 def _known(value: object) -> object:
     """Verbs of a later version are left out, not refused."""
     return value if isinstance(value, dict) else {}
@@ -207,6 +238,21 @@ class PublicRollout(_Shown):
     """Present now."""
     answers: list[ShownAnswer] = []
     """To the last orders, oldest first. Whoever runs the rollout adds them: they are no part of its state."""
+    log_differences: list[ShownLogDifference] = []
+    """What updated devices log and others do not, worst first. Added by the same."""
+    log_differences_unlisted: int = 0
+    log_records_left_out: int = 0
+    """Not compared: there were more kinds of them than are kept."""
+
+    @property
+    def logs_missing(self) -> str:
+        """What is not in `log_differences`; empty when it is whole."""
+        parts = []
+        if self.log_differences_unlisted:
+            parts.append(f"{self.log_differences_unlisted} more kinds of records on updated devices")
+        if self.log_records_left_out:
+            parts.append(f"{count(self.log_records_left_out, 'record')} not compared: too many kinds of them")
+        return "; ".join(parts)
 
 
 def read_snapshot(message: RolloutSnapshot) -> PublicRollout:
@@ -217,6 +263,26 @@ def read_snapshot(message: RolloutSnapshot) -> PublicRollout:
         first = err.errors(include_url=False, include_context=False)[0]
         msg = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
         raise WireError(msg) from None
+
+
+def add_log_differences(public: PublicRollout, found: Differences) -> None:
+    """Put into a snapshot what the logs of its devices say."""
+    public.log_differences = [
+        ShownLogDifference(
+            level=each.key.level.text,
+            service=each.key.service,
+            template=each.key.template,
+            example=each.example,
+            devices=each.devices,
+            times=each.times,
+            control_devices=each.control_devices,
+            control_times=each.control_times,
+            ratio=each.ratio,
+        )
+        for each in found.found
+    ]
+    public.log_differences_unlisted = found.unlisted
+    public.log_records_left_out = found.left_out
 
 
 def message_of(public: PublicRollout) -> RolloutSnapshot:
