@@ -38,7 +38,8 @@ from fleetview.core.rollout.events import (
     Tick,
     Withdraw,
 )
-from fleetview.core.rollout.snapshot import MAX_ANSWERS, ShownAnswer, add_log_differences, message_of, snapshot
+from fleetview.core.rollout.shown_logs import shown_differences
+from fleetview.core.rollout.snapshot import MAX_ANSWERS, ShownAnswer, message_of, snapshot
 from fleetview.core.rollout.state import FINAL, Rollout, Status
 from fleetview.core.rollout.target import desired_message
 from fleetview.core.rollout.words import count
@@ -323,7 +324,9 @@ class Running:
                 public = snapshot(run.rollout)
                 public.answers = list(run.answers)
                 if (differences := self.logs.of(run.rollout.id)) is not None:
-                    add_log_differences(public, differences)
+                    public.log_differences = shown_differences(differences)
+                    public.log_differences_unlisted = differences.unlisted
+                    public.log_records_left_out = differences.left_out
                 topic = self._topics.rollout(self._tenant, run.rollout.id)
                 yield Post(topic, encode(message_of(public), compress=True))
 

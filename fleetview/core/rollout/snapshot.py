@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from fleetview.core.rollout.logdiff import Differences
 from fleetview.core.rollout.plan import DEVICES_GATE
+from fleetview.core.rollout.shown_logs import ShownLogDifference
 from fleetview.core.rollout.state import (
     BAD,
     PRESENT_S,
@@ -158,36 +158,6 @@ class ShownAnswer(_Shown):
     """Why not, or what follows from it."""
 
 
-class ShownLogDifference(_Shown):
-    """A kind of log record that updated devices write, and others never, or far less often; see `logdiff`."""
-
-    level: str
-    service: str
-    template: str
-    """The message, with `<*>` for what varies."""
-    example: str = ""
-    devices: int
-    """Updated ones that wrote it."""
-    times: int
-    control_devices: int = 0
-    control_times: int = 0
-    ratio: float | None = None
-    """How many times as often, by device and time; None: never on the others."""
-
-    @property
-    def head(self) -> str:
-        """`new on updated devices`."""
-        return f"{'new' if self.ratio is None else 'more'} on updated devices"
-
-    @property
-    def words(self) -> str:
-        """`3 devices, 412 times, never on the others`."""
-        ours = f"{count(self.devices)}, {count(self.times, 'time')}"
-        if self.ratio is None:
-            return f"{ours}, never on the others"
-        return f"{ours}, {self.ratio:,.0f} times as often as on the others ({count(self.control_times, 'time')})"
-
-
 def _known(value: object) -> object:
     """Verbs of a later version are left out, not refused."""
     return value if isinstance(value, dict) else {}
@@ -263,26 +233,6 @@ def read_snapshot(message: RolloutSnapshot) -> PublicRollout:
         first = err.errors(include_url=False, include_context=False)[0]
         msg = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
         raise WireError(msg) from None
-
-
-def add_log_differences(public: PublicRollout, found: Differences) -> None:
-    """Put into a snapshot what the logs of its devices say."""
-    public.log_differences = [
-        ShownLogDifference(
-            level=each.key.level.text,
-            service=each.key.service,
-            template=each.key.template,
-            example=each.example,
-            devices=each.devices,
-            times=each.times,
-            control_devices=each.control_devices,
-            control_times=each.control_times,
-            ratio=each.ratio,
-        )
-        for each in found.found
-    ]
-    public.log_differences_unlisted = found.unlisted
-    public.log_records_left_out = found.left_out
 
 
 def message_of(public: PublicRollout) -> RolloutSnapshot:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fleetview.core.rollout import logdiff
 from fleetview.core.rollout.logdiff import Difference, LogDifference, group_of, template_of
-from fleetview.core.rollout.snapshot import add_log_differences, message_of, read_snapshot, snapshot
+from fleetview.core.rollout.shown_logs import shown_differences
+from fleetview.core.rollout.snapshot import message_of, read_snapshot, snapshot
 from fleetview.core.rollout.state import Stage
 from fleetview_agent.wire import Address, Channel, Level, decode, encode
 
@@ -146,7 +147,7 @@ def test_who_is_updated_and_who_is_not() -> None:
 def test_a_snapshot_carries_it() -> None:
     records: list[Record] = [("updated", number, Level.ERROR, f"KeyError '{number}'") for number in range(3)]
     public = snapshot(world(20).rollout)
-    add_log_differences(public, compared(records).result())
+    public.log_differences = shown_differences(compared(records).result())
     read = read_snapshot(decode(Channel.ROLLOUT, encode(message_of(public), compress=True)))  # type: ignore[arg-type]
     assert read.log_differences == public.log_differences
     (each,) = read.log_differences
