@@ -59,3 +59,18 @@ async def test_a_plan_may_do_without(broker: Broker, tmp_path: Path) -> None:
         beats = max(device.seq for device in followers.devices.values())
         await until(lambda: max(device.seq for device in followers.devices.values()) > beats + 4)
         assert run.running.logs.of(NAME) is None
+
+
+async def test_a_new_error_on_too_many_devices_stops_it(broker: Broker, tmp_path: Path) -> None:
+    gate = {"name": "new-errors", "measure": "log_templates", "max_devices": 1, "interval": "5s", "on_fail": "pause"}
+    async with (
+        following(broker.url, fleet_of(12, logs_of=LOGS)),
+        desk_of(broker) as desk,
+        controlling(broker, tmp_path / "j.db"),
+    ):
+        await until(lambda: desk.leaders)
+        await desk.start(plan_of(waves=[2, "100%"], gates=[gate], evidence=QUICK["evidence"] | {"bake": "2s"}))
+        await until(lambda: desk.status == "paused", within_s=60)
+        found = {each.name: each for each in desk.rollouts[NAME].gates}["new-errors"]
+        assert (found.verdict, found.latest and found.latest.value) == ("fail", 2.0)
+        assert found.text == "2 devices, above 1 device"

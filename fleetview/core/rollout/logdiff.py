@@ -117,6 +117,14 @@ class Differences:
     """More than `MAX_DIFFERENCES`."""
     left_out: int
     """Records of templates beyond `MAX_TEMPLATES`."""
+    compared_s: float
+    """For how long both groups were there."""
+
+    @property
+    def new_errors_on(self) -> int:
+        """On how many updated devices the most widespread ERROR is that the others never log."""
+        new = (each.devices for each in self.found if each.ratio is None and each.key.level is Level.ERROR)
+        return max(new, default=0)
 
 
 class LogDifference:
@@ -128,6 +136,7 @@ class LogDifference:
         self._seen: dict[Key, _Seen] = {}
         self._watched_s: dict[Group, float] = {"updated": 0.0, "control": 0.0}
         """Devices times seconds."""
+        self._compared_s = 0.0
         self._most_updated = 0
 
     @property
@@ -143,6 +152,8 @@ class LogDifference:
         """So many devices were in each group for so long: rates are by device and time, both over the same window."""
         self._most_updated = max(self._most_updated, devices.get("updated", 0))
         if self.has_begun:
+            if devices.get("updated") and devices.get("control"):
+                self._compared_s += for_s
             for group in self._watched_s:
                 self._watched_s[group] += devices.get(group, 0) * for_s
 
@@ -172,7 +183,9 @@ class LogDifference:
         by devices and times.
         """
         found = sorted(self._outstanding(), key=_importance)
-        return Differences(tuple(found[:MAX_DIFFERENCES]), max(0, len(found) - MAX_DIFFERENCES), self.left_out)
+        return Differences(
+            tuple(found[:MAX_DIFFERENCES]), max(0, len(found) - MAX_DIFFERENCES), self.left_out, self._compared_s
+        )
 
     def _outstanding(self) -> Iterator[Difference]:
         updated_s, control_s = self._watched_s["updated"], self._watched_s["control"]

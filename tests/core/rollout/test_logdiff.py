@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetview.core.rollout import logdiff
+from fleetview.core.rollout.events import MeasurementTaken
 from fleetview.core.rollout.logdiff import Difference, LogDifference, group_of, template_of
+from fleetview.core.rollout.metrics import judge_metric
+from fleetview.core.rollout.plan import GatePlan
 from fleetview.core.rollout.shown_logs import shown_differences
 from fleetview.core.rollout.snapshot import message_of, read_snapshot, snapshot
 from fleetview.core.rollout.state import Stage
@@ -152,3 +155,50 @@ def test_a_snapshot_carries_it() -> None:
     assert read.log_differences == public.log_differences
     (each,) = read.log_differences
     assert (each.head, each.words) == ("new on updated devices", "3 devices, 3 times, never on the others")
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ({"measure": "log_templates"}, "max_devices belongs to measure = log_templates"),
+        ({"measure": "cpu", "max": 1, "max_devices": 2}, "max_devices belongs to measure = log_templates"),
+        ({"measure": "log_templates", "max_devices": 2, "max": 1}, "log_templates has no max"),
+    ],
+)
+def test_a_gate_of_logs_says_on_how_many_devices_it_fails(gate: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        plan_of(gates=[{"name": "new-errors", **gate}])
+
+
+def test_a_gate_of_logs_needs_that_they_are_compared() -> None:
+    gate = {"name": "new-errors", "measure": "log_templates", "max_devices": 2}
+    assert plan_of(gates=[gate]).gates[0].limit == 2
+    with pytest.raises(ValueError, match="needs what log_evidence = false turns off"):
+        plan_of(gates=[gate], log_evidence=False)
+
+
+def test_a_gate_of_logs_says_nothing_before_they_were_compared_for_as_long_as_a_bake() -> None:
+    gate = GatePlan(name="new-errors", measure="log_templates", max_devices=2)
+    found = world(60, plan_of(gates=[gate.model_dump(exclude_none=True)], waves=["20%", "100%"]))
+    found.run_until(lambda: found.rollout.head.phase.value == "baking")
+    found.run_for(found.rollout.plan.evidence.bake + 60)
+    head = found.rollout.head
+    assert found.rollout.head.wave == 0
+
+    def judged(compared_s: float, devices: int) -> tuple[str, str]:
+        taken = MeasurementTaken(gate.name, head.wave, head.evaluation, compared_s, canary=(), scalar=devices)
+        measurement = judge_metric(found.rollout, gate, taken)
+        return measurement.verdict, measurement.text
+
+    bake_s = found.rollout.plan.evidence.bake
+    assert judged(bake_s - 10, 3) == ("inconclusive", "needs 10 s more of baking")
+    assert judged(bake_s + 100, 3) == ("fail", "3 devices, above 2 devices")
+    assert judged(bake_s + 100, 2) == ("pass", "2 devices, not above 2 devices")
+
+
+def test_a_new_error_counts_and_a_warning_does_not() -> None:
+    records: list[Record] = [("updated", number, Level.WARN, "slow") for number in (0, 1, 2)]
+    assert compared(records).result().new_errors_on == 0
+    records += [("updated", number, Level.ERROR, "broken") for number in (0, 1)]
+    assert compared(records).result().new_errors_on == 2
+    assert compared([*records, ("control", 9, Level.ERROR, "broken")]).result().new_errors_on == 0
