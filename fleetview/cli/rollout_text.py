@@ -105,6 +105,7 @@ def _show(shown: Shown, board: Board, now_s: float) -> Iterator[str]:
     yield ""
     for gate in public.gates:
         yield from _gate(gate, now_s)
+    yield from _log_differences(public)
     troubled = [device for device in public.devices if device.stage in BAD or device.stage in UNDERWAY]
     for device in troubled[:_DEVICES_NAMED]:
         since = age(now_s - device.since.timestamp())
@@ -150,6 +151,15 @@ def _gate(gate: ShownGate, now_s: float) -> Iterator[str]:
         yield f"       {', '.join(parts)}"
     if gate.turn:
         yield f"       turns with {gate.turn}; when it fails: {gate.on_fail}"
+
+
+def _log_differences(public: PublicRollout) -> Iterator[str]:
+    for each in public.log_differences:
+        yield f"  {each.head}  {each.level:<5}  {each.service}: {each.template}   {each.words}"
+        if each.example != each.template:
+            yield f"       such as  {each.example}"
+    if words := public.logs_missing:
+        yield f"       {words}"
 
 
 def preview_lines(plan: Plan, radius: Preview) -> list[str]:

@@ -74,7 +74,7 @@ class ControllerRun:
         journal.keep("controller", own_id)
         self.leadership = Leadership(own_id, int(journal.meta("epoch") or 0))
         self.running = Running(journal, self.fleet, self._topics, tenant)
-        self.measuring = Measuring(prometheus, context.device_labels, time)
+        self.measuring = Measuring(prometheus, context.device_labels, time, self.running.logs)
         self._since = datetime.now(UTC)
         self._news = asyncio.Event()
         self._outbox = Outbox(journal, self._publish, tell)
@@ -85,7 +85,6 @@ class ControllerRun:
         self.feed = FleetFeed(
             context,
             self.fleet,
-            logs=False,
             on_state=self._link_changed,
             on_applied=self._applied,
             on_fleet=self._heard,

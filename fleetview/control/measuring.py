@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.control.evidence import Evidence
+from fleetview.control.logs import LogEvidence
 from fleetview.core.panels import DeviceLabels
 from fleetview.core.rollout.events import DeviceSample, MeasurementFailed, MeasurementTaken
 from fleetview.core.rollout.gates import canary_group, control_group
@@ -40,10 +41,13 @@ class _Asked(NamedTuple):
 class Measuring:
     """Measures for all rollouts of a controller."""
 
-    def __init__(self, prometheus: Prometheus | None, labels: DeviceLabels, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, prometheus: Prometheus | None, labels: DeviceLabels, clock: Callable[[], float], logs: LogEvidence
+    ) -> None:
         self.evidence = Evidence()
         self._prometheus = prometheus
         self._labels = labels
+        self._logs = logs
         self._clock = clock
         self._before: dict[tuple[str, str], list[DeviceSample]] = {}
         """By rollout and measure: what its devices were like before it began."""
@@ -73,6 +77,8 @@ class Measuring:
             return self._failed(measure, "the plan has no such gate")
         began_s = rollout.head.waves[0].started_s or self._clock()
         asked = _Asked(gate, measure, canary_group(rollout), control_group(rollout), began_s)
+        if gate.measure == "log_templates":
+            return self._logged(rollout, measure)
         if self._prometheus is None:
             if gate.measure == "promql":
                 return self._failed(measure, "no Prometheus is configured, and this gate is a query")
@@ -85,6 +91,21 @@ class Measuring:
     @staticmethod
     def _failed(measure: Measure, reason: str) -> MeasurementFailed:
         return MeasurementFailed(measure.gate, measure.wave, measure.evaluation, reason)
+
+    # -- from logs
+
+    def _logged(self, rollout: Rollout, measure: Measure) -> MeasurementTaken:
+        """Its window is for how long both groups were heard: after a restart, counting begins anew."""
+        found = self._logs.of(rollout.id)
+        return MeasurementTaken(
+            gate=measure.gate,
+            wave=measure.wave,
+            evaluation=measure.evaluation,
+            window_s=0.0 if found is None else found.compared_s,
+            canary=(),
+            scalar=0.0 if found is None else found.new_errors_on,
+            query="logs",
+        )
 
     # -- from heartbeats
 
@@ -150,7 +171,7 @@ class Measuring:
                 )
             case "cpu":
                 return f"avg by ({by}) (avg_over_time(fleet_device_cpu_ratio[$window]))", None
-            case "promql":
+            case "promql" | "log_templates":
                 return gate.query or "", gate.events
 
     def _samples(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.control.journal import Journal, Post
+from fleetview.control.logs import LogEvidence
 from fleetview.core.rollout import machine
 from fleetview.core.rollout.candidates import Selection, gen_of, observed
 from fleetview.core.rollout.commands import Order, Start
@@ -37,11 +38,23 @@ from fleetview.core.rollout.events import (
     Tick,
     Withdraw,
 )
+from fleetview.core.rollout.shown_logs import shown_differences
 from fleetview.core.rollout.snapshot import MAX_ANSWERS, ShownAnswer, message_of, snapshot
 from fleetview.core.rollout.state import FINAL, Rollout, Status
 from fleetview.core.rollout.target import desired_message
 from fleetview.core.rollout.words import count
-from fleetview_agent.wire import Address, Channel, Desired, DeviceTopic, Heartbeat, Reported, Topics, decode, encode
+from fleetview_agent.wire import (
+    Address,
+    Channel,
+    Desired,
+    DeviceTopic,
+    Heartbeat,
+    LogBatch,
+    Reported,
+    Topics,
+    decode,
+    encode,
+)
 
 if TYPE_CHECKING:
     from fleetview.core.device import Device
@@ -102,6 +115,7 @@ class Running:
         self.epoch = 0
         self.runs: dict[str, Run] = {}
         self._runs_of: dict[Address, list[Run]] = {}
+        self.logs = LogEvidence()
         for rollout in journal.rollouts():
             run = self.runs[rollout.id] = Run(rollout, Selection(rollout.plan))
             run.began = bool(rollout.head.waves) and rollout.head.waves[0].started_s is not None
@@ -185,6 +199,11 @@ class Running:
             return  # who stands by looks at all when it takes the lead, and keeps nothing until then
         event: Event
         match received.body:
+            case LogBatch():
+                device = self._fleet.devices.get(received.address)
+                skew_s = device.clock_skew_s if device is not None else None
+                self.logs.take_in(received, (run.rollout for run in runs), skew_s or 0.0)
+                return
             case Reported() as reported:
                 event = ReportHeard(received.address, reported)
             case Heartbeat() as beat if not received.retained:
@@ -301,7 +320,7 @@ class Running:
                         asked.append(Asked(run.rollout, effect))
                     case Answer():
                         run.answers.append(ShownAnswer(order=effect.order, taken=effect.taken, text=effect.text))
-        posts += self._snapshots()
+        posts += self._snapshots(now_s)
         if posts or any(out.head or out.devices or out.effects for _, out in decided):
             self._journal.commit(decided, posts)
         return asked
@@ -345,12 +364,18 @@ class Running:
             return Post(topic, b"")
         return Post(topic, encode(desired_message(rollout.targets[effect.target], effect.gen, effect.epoch, rollout.id)))
 
-    def _snapshots(self) -> Iterator[Post]:
+    def _snapshots(self, now_s: float) -> Iterator[Post]:
+        for name in self.logs.look((run.rollout for run in self.runs.values()), now_s):
+            self.runs[name].shown = False
         for run in self.runs.values():
             if not run.shown:
                 run.shown = True
                 public = snapshot(run.rollout)
                 public.answers = list(run.answers)
+                if (differences := self.logs.of(run.rollout.id)) is not None:
+                    public.log_differences = shown_differences(differences)
+                    public.log_differences_unlisted = differences.unlisted
+                    public.log_records_left_out = differences.left_out
                 topic = self._topics.rollout(self._tenant, run.rollout.id)
                 yield Post(topic, encode(message_of(public), compress=True))
 

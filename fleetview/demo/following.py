@@ -16,6 +16,7 @@ BAD_RELEASE = "1.6.0"
 BAD_ON = "rev-b"
 BAD_FAILING = 0.06
 _LOOK_AGAIN_S = 1.0
+_SUFFERS_EVERY_S = (4.0, 12.0)
 
 
 def follow(device: Device, desired: Desired) -> Story:
@@ -35,6 +36,10 @@ def follow(device: Device, desired: Desired) -> Story:
         yield from _update(device, desired, desired.release)
     yield from _there(device)
     device.report()
+    while device.offered is desired and _suffers(device):
+        yield device.rng.uniform(*_SUFFERS_EVERY_S)
+        if _suffers(device):
+            _complain(device)
 
 
 def _there(device: Device) -> Story:
@@ -87,7 +92,15 @@ def _say(device: Device, **fields: Any) -> None:  # noqa: ANN401
 
 def _feel(device: Device) -> None:
     """What the release does to the device."""
-    suffers = device.release == BAD_RELEASE and device.plan.labels.get("hardware") == BAD_ON
+    suffers = _suffers(device)
     device.strain.failing = BAD_FAILING if suffers else NORMAL_FAILING
     if suffers:
-        device.log("ERROR", "rule_engine", "evaluation failed: KeyError 'limit'", rule="overheat")
+        _complain(device)
+
+
+def _suffers(device: Device) -> bool:
+    return device.release == BAD_RELEASE and device.plan.labels.get("hardware") == BAD_ON
+
+
+def _complain(device: Device) -> None:
+    device.log("ERROR", "rule_engine", "evaluation failed: KeyError 'limit'", rule="overheat")

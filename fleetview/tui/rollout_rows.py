@@ -156,6 +156,7 @@ def rollout_rows(
     rows.append(RolloutRow(EMPTY))
     for gate in public.gates:
         rows += [RolloutRow(line) for line in _gate(gate, now, width, glyphs)]
+    rows += [RolloutRow(line) for line in _log_differences(public, width)]
     return rows
 
 
@@ -270,6 +271,21 @@ def _figures(gate: ShownGate, now: Now) -> Iterator[str]:
     if latest.events is not None:
         yield f"{latest.events:,.0f} events"
     yield f"over {age(latest.window_s)}, {age(max(0.0, now.unix_s - latest.at.timestamp()))} ago"
+
+
+def _log_differences(public: PublicRollout, width: int) -> Iterator[Line]:
+    """What updated devices log and others do not."""
+    for each in public.log_differences:
+        style: StyleName = "critical" if each.level == "ERROR" else "degraded" if each.level == "WARN" else "plain"
+        head = (Span(f" {each.head}  ", "bold"), Span(f"{visible(each.level):<5}  ", style))
+        words = f"   {each.words}"
+        text = f"{each.service}: {each.template}"
+        room = max(20, width - line_width(head) - len(words))
+        yield (*head, Span(fit(text, min(room, len(text)))), Span(words, "dim"))
+        if each.example != each.template:
+            yield (Span(fit(f"     such as {each.example}", width), "dim"),)
+    if words := public.logs_missing:
+        yield (Span(fit(f"     {words}", width), "dim"),)
 
 
 def _course(gate: ShownGate, glyphs: Glyphs) -> str:

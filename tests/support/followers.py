@@ -39,6 +39,8 @@ class Follower:
     """(gen, epoch) of each offer that was delivered live, in order."""
     fails: str | None = None
     """Why it rolls back what it is offered."""
+    logs_of: dict[str, str] = field(default_factory=dict)
+    """What it logs as an ERROR with each heartbeat, by release; `{seq}` counts."""
 
 
 class Followers:
@@ -76,8 +78,15 @@ class Followers:
                     release=device.release,
                     gen=device.gen,
                 )
+                if device.release in device.logs_of:
+                    await self._log(device, device.logs_of[device.release].format(seq=device.seq))
                 device.seq += 1
             await asyncio.sleep(BEAT_S)
+
+    async def _log(self, who: Follower, message: str) -> None:
+        record = {"timestamp": format_time(datetime.now(UTC)), "service": "app", "level": "ERROR", "message": message}
+        batch = {"v": 1, "session": "01JDA8", "stream": "s1", "first_seq": who.seq, "records": [record]}
+        await self._session.publish(self._topics.device(who.address, Channel.LOG), json.dumps(batch).encode(), qos=1)
 
     async def take(self, address: Address, payload: bytes, *, retained: bool) -> None:
         device = self.devices.get(address)

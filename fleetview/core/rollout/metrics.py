@@ -55,6 +55,8 @@ def judge_metric(rollout: Rollout, gate: GatePlan, taken: MeasurementTaken) -> M
 
 def shown(gate: GatePlan, value: float) -> str:
     """A value of a gate as people read it."""
+    if gate.measure == "log_templates":
+        return count(round(value))
     return share(value) if gate.measure != "promql" or gate.is_rate else f"{value:.4g}"
 
 
@@ -111,6 +113,10 @@ class _Case:
         if self._scalar is None and self._gate.is_rate and events < evidence.events:
             return f"{evidence.events - events:,.0f} more events (now {events:,.0f})"
         baked_s = head.active_s - head.judged_from_s
+        if self._gate.measure == "log_templates":
+            if self._taken.window_s <= 0 and not control_group(self._rollout):
+                return "a control group, whose logs to compare with"
+            baked_s = min(baked_s, self._taken.window_s)
         if baked_s < evidence.bake or self._taken.window_s <= 0:
             return f"{evidence.bake - baked_s:.0f} s more of baking"
         return ""
@@ -136,10 +142,10 @@ class _Case:
         gate = self._gate
         control, compared_with = self._compared_with()
         if control is None or gate.ratio is None or gate.delta is None:
-            return _Bounds(gate.max, gate.max)
+            return _Bounds(gate.limit, gate.limit)
         limit = max(gate.ratio * control.value, control.value + gate.delta)
         sure = max(gate.ratio * control.high, control.high + gate.delta)
-        most = inf if gate.max is None else gate.max
+        most = inf if gate.limit is None else gate.limit
         return _Bounds(min(most, limit), min(most, sure), control, limit, compared_with)
 
     def _compared_with(self) -> tuple[Estimate | None, ComparedWith]:
@@ -208,7 +214,7 @@ class _Case:
     def _bound_words(self, bounds: _Bounds) -> str:
         gate = self._gate
         if bounds.control is None or bounds.control_limit is None or bounds.control_limit != bounds.limit:
-            return shown(gate, gate.max or 0.0)
+            return shown(gate, gate.limit or 0.0)
         whose = "that of the control group" if bounds.compared_with == "control" else "that of before"
         more = (
             f"{gate.ratio:g} times {whose}, {shown(gate, bounds.control.value)}, and {shown(gate, gate.delta or 0.0)} more"
@@ -235,7 +241,7 @@ class _Case:
             value=None if canary is None else canary.value,
             low=None if canary is None else canary.low,
             high=None if canary is None else canary.high,
-            bound=self._gate.max,
+            bound=self._gate.limit,
             control=None if control is None else control.value,
             control_high=None if control is None else control.high,
             control_bound=bounds.control_limit,

@@ -64,8 +64,8 @@ class GatePlan(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     """By which it is known, such as error-rate."""
-    measure: Literal["error_rate", "cpu", "promql"] = "promql"
-    """Built in: error_rate, cpu. Otherwise what `query` says."""
+    measure: Literal["error_rate", "cpu", "log_templates", "promql"] = "promql"
+    """Built in: error_rate, cpu, log_templates. Otherwise what `query` says."""
     query: Annotated[str, Field(max_length=4096)] | None = None
     """PromQL with one value for each device (by tenant, site and device), or with one value in all. $window is how far back
     a measurement looks."""
@@ -73,6 +73,8 @@ class GatePlan(Strict):
     """PromQL: of how many events the value of `query` is the share, for each device. Makes it a rate."""
     max: Bound | None = None
     """Fails above."""
+    max_devices: Annotated[int, Field(ge=1)] | None = None
+    """For log_templates: fails when more updated devices than this log the same ERROR, which others never log."""
     ratio: Annotated[float, Field(ge=1, le=1000)] | None = None
     """Fails when it is above this many times the control group's, and above it by more than `delta`."""
     delta: Annotated[Bound, Field(ge=0)] | None = None
@@ -87,7 +89,13 @@ class GatePlan(Strict):
         if (self.measure == "promql") != (self.query is not None):
             msg = f"{self.name}: a query belongs to measure = promql, and to that only"
             raise ValueError(msg)
-        if self.max is None and self.ratio is None:
+        if (self.measure == "log_templates") != (self.max_devices is not None):
+            msg = f"{self.name}: max_devices belongs to measure = log_templates, and to that only"
+            raise ValueError(msg)
+        if self.measure == "log_templates" and (self.max, self.ratio, self.delta, self.events) != (None,) * 4:
+            msg = f"{self.name}: log_templates has no max, ratio, delta or events: max_devices says when it fails"
+            raise ValueError(msg)
+        if self.limit is None and self.ratio is None:
             msg = f"{self.name}: neither max nor ratio: it could never fail"
             raise ValueError(msg)
         if (self.ratio is None) != (self.delta is None):
@@ -97,6 +105,11 @@ class GatePlan(Strict):
             msg = f"{self.name}: interval: at least 5 s expected"
             raise ValueError(msg)
         return self
+
+    @property
+    def limit(self) -> float | None:
+        """Above which it fails."""
+        return self.max if self.max_devices is None else float(self.max_devices)
 
     @property
     def is_rate(self) -> bool:
@@ -185,6 +198,8 @@ class Plan(Strict):
     """For each device."""
     evidence: Evidence = Evidence()
     """For the gates."""
+    log_evidence: bool = True
+    """Whether what updated devices log is compared with what others do."""
     approval: bool = False
     """Whether a second operator has to approve it."""
     start_at: AwareDatetime | None = None
@@ -247,6 +262,14 @@ class Plan(Strict):
         for name in names:
             if names.count(name) > 1 or name == DEVICES_GATE:
                 msg = f"gates: {name!r} is there twice: each needs a name of its own"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _logs_are_compared(self) -> Plan:
+        for gate in self.gates:
+            if gate.measure == "log_templates" and not self.log_evidence:
+                msg = f"gates: {gate.name} needs what log_evidence = false turns off"
                 raise ValueError(msg)
         return self
 

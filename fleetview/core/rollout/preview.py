@@ -150,5 +150,5 @@ def _warnings(plan: Plan, waves: Sequence[WavePreview], total: int) -> Iterable[
     if waves[0].up_to > MASS_ROLLBACK * total and waves[0].up_to > 1:
         yield f"the first wave gives {count(waves[0].up_to)} of {total} the change"
     for gate in plan.gates:
-        if gate.max is None:
+        if gate.limit is None:
             yield f"gate {gate.name} has no max: in the last wave it compares with the control group of the wave before"

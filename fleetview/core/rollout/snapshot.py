@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from fleetview.core.rollout.plan import DEVICES_GATE
+from fleetview.core.rollout.shown_logs import ShownLogDifference
 from fleetview.core.rollout.state import (
     BAD,
     PRESENT_S,
@@ -27,7 +28,7 @@ from fleetview.core.rollout.state import (
     Status,
     Verdict,
 )
-from fleetview.core.rollout.words import consequences, waits_for
+from fleetview.core.rollout.words import consequences, count, waits_for
 from fleetview_agent.wire import RolloutSnapshot, WireError
 from fleetview_agent.wire.values import Time
 
@@ -207,6 +208,21 @@ class PublicRollout(_Shown):
     """Present now."""
     answers: list[ShownAnswer] = []
     """To the last orders, oldest first. Whoever runs the rollout adds them: they are no part of its state."""
+    log_differences: list[ShownLogDifference] = []
+    """What updated devices log and others do not, worst first. Added by the same."""
+    log_differences_unlisted: int = 0
+    log_records_left_out: int = 0
+    """Not compared: there were more kinds of them than are kept."""
+
+    @property
+    def logs_missing(self) -> str:
+        """What is not in `log_differences`; empty when it is whole."""
+        parts = []
+        if self.log_differences_unlisted:
+            parts.append(f"{self.log_differences_unlisted} more kinds of records on updated devices")
+        if self.log_records_left_out:
+            parts.append(f"{count(self.log_records_left_out, 'record')} not compared: too many kinds of them")
+        return "; ".join(parts)
 
 
 def read_snapshot(message: RolloutSnapshot) -> PublicRollout:
