@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from support.rollouts import FakeRollouts, Status, World, baking, failed, plan_of, tell, world
 
@@ -14,6 +16,11 @@ from tui.test_tui_rollouts import told_at
 from tui.test_tui_snapshots import SnapCompare, _colours_of_every_machine, after
 
 __all__ = ["_colours_of_every_machine"]
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from textual.pilot import Pilot
 
 SIZES = ((80, 24), (160, 48))
 
@@ -58,17 +65,29 @@ def picture(*rollouts: World) -> FleetApp:
     return FleetApp(told.fleet, FakeFeed(Up(told.now.mono_s - 65, "5")), setup, clock=lambda: told.now)
 
 
+def opened(*keys: str) -> Callable[[Pilot[int]], Awaitable[None]]:
+    """Brings the list up, then presses keys, and waits until nothing changes any more."""
+
+    async def run(pilot: Pilot[int]) -> None:
+        assert isinstance(pilot.app, FleetApp)
+        await after()(pilot)
+        pilot.app.open_rollouts()
+        await pilot.pause()
+        await after(*keys)(pilot)
+        assert type(pilot.app.screen).__name__ == ("RolloutScreen" if keys else "RolloutsScreen")
+
+    return run
+
+
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "160x48"])
 @pytest.mark.parametrize("state", STATES)
 def test_one_rollout(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    keys = after("colon", *"rollouts", "enter", "enter")
-    assert snap_compare(picture(STATES[state]()), run_before=keys, terminal_size=size)
+    assert snap_compare(picture(STATES[state]()), run_before=opened("enter"), terminal_size=size)
 
 
 def test_one_rollout_without_colours(snap_compare: SnapCompare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    keys = after("colon", *"rollouts", "enter", "enter")
-    assert snap_compare(picture(failed()), run_before=keys, terminal_size=SIZES[0])
+    assert snap_compare(picture(failed()), run_before=opened("enter"), terminal_size=SIZES[0])
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "160x48"])
@@ -76,10 +95,9 @@ def test_the_list(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
     over = baking(name="second-1.5.0")
     over.order("abort")
     over.run_for(600)
-    keys = after("colon", *"rollouts", "enter")
-    assert snap_compare(picture(over, failed()), run_before=keys, terminal_size=size)
+    assert snap_compare(picture(over, failed()), run_before=opened(), terminal_size=size)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "160x48"])
 def test_the_empty_list(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    assert snap_compare(picture(), run_before=after("colon", *"rollouts", "enter"), terminal_size=size)
+    assert snap_compare(picture(), run_before=opened(), terminal_size=size)
