@@ -121,6 +121,7 @@ def list_row(shown: Shown, now: Now, glyphs: Glyphs, width: int) -> Line:
     public = shown.public
     done = public.counts.get(Stage.CONVERGED, 0)
     size = _list_bar(width)
+    what = f"   {visible(public.what)}" if width >= _WIDE else ""
     cells = bar(public.counts, public.devices_total, size, glyphs) or (Span(" " * size),)
     return (
         Span(f" {fit(shown.key.id, _NAME_WIDTH)} "),
@@ -129,7 +130,7 @@ def list_row(shown: Shown, now: Now, glyphs: Glyphs, width: int) -> Line:
         Span(fit(f" {public.wave}/{len(public.waves)}" if public.waves else " -", 7), "dim"),
         Span(" "),
         status_span(public),
-        Span(f" for {age(now.unix_s - public.since.timestamp())}   {visible(public.what)}", "dim"),
+        Span(f" for {age(now.unix_s - public.since.timestamp())}{what}", "dim"),
     )
 
 
@@ -192,7 +193,7 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
         yield (Span(f" run by     {visible(leader.id)}, epoch {leader.epoch}; {told}", "dim"),)
     present = [operator.who for operator in public.operators]
     if present:
-        yield (Span(fit(f" present    {', '.join(present)}", width), "dim"),)
+        yield from wrap(f" present    {', '.join(present)}", width, "dim", 12)
 
 
 def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:
@@ -200,7 +201,9 @@ def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, f
     head = Span(
         f" {sign} wave {wave.number:<3}{wave.to:>6}  {fit(count(wave.devices), 13)}", "bold" if wave.started else "dim"
     )
-    return (head, *_wave_state(wave, public, now, glyphs), *counted(wave.counts))
+    state = _wave_state(wave, public, now, glyphs)
+    room = 24 + 2 * len(public.gates)
+    return (head, *state, Span(" " * max(0, room - line_width(state))), *counted(wave.counts))
 
 
 def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs) -> Line:
