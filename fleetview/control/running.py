@@ -274,6 +274,7 @@ class Running:
                     case Measure():
                         asked.append(Asked(rollout, effect))
                     case Answer():
+                        run.shown = False  # a refusal changes nothing else, and somebody waits for it
                         run.answers.append(ShownAnswer(order=effect.order, taken=effect.taken, text=effect.text))
         posts += self._snapshots()
         if posts or any(out.head or out.devices or out.effects for _, out in decided):
