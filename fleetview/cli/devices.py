@@ -16,8 +16,8 @@ from fleetview.cli.text import aligned, fitted, narrate, painted, wants_colour
 from fleetview.config import resolve
 from fleetview.core.ages import age
 from fleetview.core.device import Connectivity
-from fleetview.core.query import compile_devices
-from fleetview.core.query.fields import ALERT_FIELDS
+from fleetview.core.query import QueryError, compile_devices
+from fleetview.core.query.fields import ALERT_FIELDS, STAGE_FIELD
 from fleetview.core.query.tree import names_in
 from fleetview.core.snapshot import device_snapshot
 from fleetview.core.text import clean
@@ -44,6 +44,9 @@ def devices(
 ) -> int:
     """Print every device that the filter means, as it is now."""
     means = compile_devices(" ".join(filter or ()), lambda: (monotonic(), time()))
+    if STAGE_FIELD in names_in(means.tree):
+        text = "stage is known from the snapshots of rollouts: ask `fleetview rollout show ID`, or the fleet screen"
+        raise QueryError(0, text)
     context = resolve(flags)
     asks_for_alerts = bool(ALERT_FIELDS & names_in(means.tree))
     if asks_for_alerts:

@@ -319,6 +319,7 @@ class Running:
                     case Measure():
                         asked.append(Asked(run.rollout, effect))
                     case Answer():
+                        run.shown = False  # a refusal changes nothing else, and somebody waits for it
                         run.answers.append(ShownAnswer(order=effect.order, taken=effect.taken, text=effect.text))
         posts += self._snapshots(now_s)
         if posts or any(out.head or out.devices or out.effects for _, out in decided):

@@ -213,6 +213,8 @@ class Device:
     log_missing: int = 0
     """Records in those holes."""
     events: list[Event] | None = None
+    stage: str | None = None
+    """How far a rollout has it: a value of `core.rollout.state.Stage`, None while no rollout names it."""
     alerts: DeviceAlerts | None = None
     """None before anybody said."""
 

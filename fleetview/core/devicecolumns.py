@@ -27,7 +27,7 @@ MOST_AT_ONCE = 5_000
 MOST_TITLE = 20
 OWN_COLUMNS = frozenset({
     "state", "health", "device", "site", "release", "cpu", "memory", "disk", "temp", "seen", "modules", "config",
-    "lifecycle", "flags", "rollout", "alerts", "why",
+    "lifecycle", "flags", "rollout", "stage", "alerts", "why",
 })  # fmt: skip
 """The names of the columns that the fleet table has anyway."""
 Key = tuple[str, ...]

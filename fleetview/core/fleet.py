@@ -146,6 +146,12 @@ class Fleet:
             self._roster.changes.touched.add(device)
         device.alerts = alerts
 
+    def set_stage(self, device: Device, stage: str | None) -> None:
+        """Note how far a rollout has a device."""
+        if device.stage != stage:
+            device.stage = stage
+            self._roster.changes.touched.add(device)
+
     # -- messages
 
     def apply(self, received: Received) -> None:

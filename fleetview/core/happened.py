@@ -13,6 +13,7 @@ from fleetview.core.charts import Span
 from fleetview.core.device import Device
 from fleetview.core.panels import WHOSE
 from fleetview.core.series import Answer, Series
+from fleetview.core.staged import WaveBegan
 from fleetview.core.text import clean
 
 KINDS = ("alert", "release", "rollout", "session", "config", "connectivity", "module", "health")
@@ -31,8 +32,8 @@ class Happened(NamedTuple):
     text: str
 
 
-def happened(device: Device, marks: Answer | None, span: Span) -> list[Happened]:
-    """What happened in a time, the newest last. `marks` answers `panels.marks_query`."""
+def happened(device: Device, marks: Answer | None, span: Span, waves: Iterable[WaveBegan] = ()) -> list[Happened]:
+    """What happened in a time, the newest last. `marks` answers `panels.marks_query`; `waves` are of its rollout."""
     own = [
         Happened(event.unix_s, event.kind, event.text)
         for event in device.events or ()
@@ -41,7 +42,10 @@ def happened(device: Device, marks: Answer | None, span: Span) -> list[Happened]
     found = [] if marks is None else list(_remembered(marks, span))
     near_s = 2 * span.step_s + _RESTART_S
     told = [one for one in found if not (one.kind in _TOLD_TWICE and _is_near(one, own, near_s))]
-    return sorted((*own, *told))
+    began = [
+        Happened(wave.unix_s, "rollout", clean(wave.text)) for wave in waves if span.begin_s < wave.unix_s <= span.end_s
+    ]
+    return sorted((*own, *told, *began))
 
 
 def _is_near(one: Happened, others: Iterable[Happened], near_s: float) -> bool:

@@ -26,6 +26,7 @@ from fleetview.core.device import Device
 from fleetview.core.fleet import Fleet
 from fleetview.core.logbook import Entry
 from fleetview.core.snapshot import device_snapshot
+from fleetview.core.staged import Staged
 from fleetview.feeds.states import LinkState, Up
 from fleetview.remembered import Remembered
 from fleetview.tui.alert_desk import AlertDesk, AlertSetup
@@ -156,6 +157,7 @@ class FleetApp(App[int]):
         self.commander = Commander(self, setup.aliases)
         self.metrics = Metrics(self, setup.monitoring)
         self.rollouts = setup.rollouts
+        self.staged = Staged()
         self.written = Written()
         self.driver_class = counting(self.driver_class, self.written)
         self._ticker: Timer | None = None
@@ -215,6 +217,7 @@ class FleetApp(App[int]):
         """Let time pass, and have what changed repainted."""
         now = self.now()
         self.fleet.advance(*now)
+        self.staged.look(self.fleet, self.rollouts.board)
         changes = self.fleet.drain()
         step, state = int(now.mono_s / self.pace.figures_every_s), self._feed.state
         if state != self._state:

@@ -68,6 +68,7 @@ COLUMNS: dict[str, Column] = {
     "flags": Column("FLAGS", 14, "flapping, clock_skew, log_gap, ...", "flag"),
     "alerts": Column("ALERTS", 15, "what fires, and how long the rest is quiet", "alerts"),
     "rollout": Column("ROLLOUT", 14, "the rollout it is part of", "rollout"),
+    "stage": Column("STAGE", 11, "how far a rollout has it", "stage"),
     "why": Column("WHY", _WHY_AT_LEAST, "the worst reason, in words", SEVERITY),
 }
 ALWAYS = ("state", "device")
@@ -219,6 +220,13 @@ _CONFIG_STYLE: dict[ConfigAxis, StyleName] = {
     ConfigAxis.ROLLED_BACK: "degraded",
     ConfigAxis.DRIFTED: "degraded",
 }
+_STAGE_STYLE: dict[str, StyleName] = {
+    **dict.fromkeys(("failed", "rejected", "timed_out", "rolled_back"), "critical"),
+    **dict.fromkeys(("offered", "accepted", "applying", "verifying"), "accent"),
+    "lost": "lost",
+    "converged": "ok",
+    "deferred": "stale",
+}
 _CELLS: dict[str, Callable[[Device, Now], Span]] = {
     "device": lambda device, _: Span(device.address.device),
     "release": lambda device, _: Span(device.release or "-", "dim"),
@@ -232,5 +240,6 @@ _CELLS: dict[str, Callable[[Device, Now], Span]] = {
     "lifecycle": lambda device, _: Span(device.lifecycle, "dim"),
     "flags": lambda device, _: Span(" ".join(device.flags()) or "-", "dim"),
     "rollout": lambda device, _: Span(device.rollout or "-", "dim"),
+    "stage": lambda device, _: Span(device.stage or "-", _STAGE_STYLE.get(device.stage or "", "dim")),
     "why": _why,
 }

@@ -48,6 +48,7 @@ _VERDICT: Mapping[Verdict, tuple[str, str, StyleName]] = {
 }
 _NAME_WIDTH = 24
 _BAR_IN_LIST = 20
+_WIDE = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,10 @@ def _cell(stage: Stage, glyphs: Glyphs) -> str:
 
 def counted(counts: Mapping[Stage, int]) -> Line:
     """`converged 31  failed 3`, in the order of the bar."""
-    found = [Span(f"{stage.value} {counts[stage]:,}  ", STAGE_STYLE[stage]) for stage in _ORDER if counts.get(stage)]
+    there = [stage for stage in _ORDER if counts.get(stage)]
+    found = [
+        Span(f"{stage.value} {counts[stage]:,}{'  ' * (stage is not there[-1])}", STAGE_STYLE[stage]) for stage in there
+    ]
     return tuple(found) or (Span("no devices", "dim"),)
 
 
@@ -103,14 +107,22 @@ def status_span(public: PublicRollout) -> Span:
 
 def list_head(width: int) -> Line:
     """The titles above a list."""
-    return (Span(fit(f" {'rollout':<{_NAME_WIDTH}} {'devices':<{_BAR_IN_LIST}} done        wave   status", width), "head"),)
+    cells = _list_bar(width)
+    return (Span(fit(f" {'rollout':<{_NAME_WIDTH}} {'devices':<{cells}} done        wave   status", width), "head"),)
 
 
-def list_row(shown: Shown, now: Now, glyphs: Glyphs) -> Line:
+def _list_bar(width: int) -> int:
+    """Cells of a bar in a list: the status is worth more than a fine bar."""
+    return _BAR_IN_LIST if width >= _WIDE else len("devices")
+
+
+def list_row(shown: Shown, now: Now, glyphs: Glyphs, width: int) -> Line:
     """One rollout in a list."""
     public = shown.public
     done = public.counts.get(Stage.CONVERGED, 0)
-    cells = bar(public.counts, public.devices_total, _BAR_IN_LIST, glyphs) or (Span(" " * _BAR_IN_LIST),)
+    size = _list_bar(width)
+    what = f"   {visible(public.what)}" if width >= _WIDE else ""
+    cells = bar(public.counts, public.devices_total, size, glyphs) or (Span(" " * size),)
     return (
         Span(f" {fit(shown.key.id, _NAME_WIDTH)} "),
         *cells,
@@ -118,7 +130,7 @@ def list_row(shown: Shown, now: Now, glyphs: Glyphs) -> Line:
         Span(fit(f" {public.wave}/{len(public.waves)}" if public.waves else " -", 7), "dim"),
         Span(" "),
         status_span(public),
-        Span(f" for {age(now.unix_s - public.since.timestamp())}   {visible(public.what)}", "dim"),
+        Span(f" for {age(now.unix_s - public.since.timestamp())}{what}", "dim"),
     )
 
 
@@ -128,13 +140,12 @@ def title(shown: Shown | None, key: Key, now: Now) -> Line:
         return (Span(f" rollout {visible(str(key))}", "title"), Span("   is no more", "dim"))
     public = shown.public
     done = public.counts.get(Stage.CONVERGED, 0)
-    wave = f"wave {public.wave} of {len(public.waves)}   " if public.wave else ""
+    wave = f"wave {public.wave}/{len(public.waves)}   " if public.wave else ""
     return (
-        Span(f" rollout {public.id}   ", "title"),
+        Span(f" {public.id}   ", "title"),
         status_span(public),
         Span(f" for {age(now.unix_s - public.since.timestamp())}   ", "dim"),
-        Span(f"{wave}{done:,} of {public.devices_total:,} converged   "),
-        Span(f"by {visible(public.by)}, {public.created:%H:%M}", "dim"),
+        Span(f"{wave}{done:,}/{public.devices_total:,} converged" if public.devices_total else ""),
     )
 
 
@@ -143,21 +154,22 @@ def rollout_rows(
 ) -> list[RolloutRow]:
     """One rollout, whole."""
     public = shown.public
-    rows = [
-        RolloutRow((Span(" "), *bar(public.counts, public.devices_total, max(0, width - 2), glyphs))),
-        RolloutRow((Span(" "), *counted(public.counts))),
-        *(RolloutRow(line) for line in _facts(shown, board, now, width)),
-        RolloutRow(EMPTY),
-    ]
+    rows = []
+    if public.devices_total:
+        rows.append(RolloutRow((Span(" "), *bar(public.counts, public.devices_total, max(0, width - 2), glyphs))))
+        rows.append(RolloutRow((Span(" "), *counted(public.counts))))
+    rows += [RolloutRow(line) for line in _facts(shown, board, now, width)]
+    gates = [RolloutRow(line) for gate in public.gates for line in _gate(gate, now, width, glyphs)]
+    if any(pause.reason.startswith("gate_") for pause in public.pauses):
+        rows += [RolloutRow(EMPTY), *gates]  # it stands still because of them: nobody has to look for them
+        gates = []
+    rows.append(RolloutRow(EMPTY))
     for wave in public.waves:
         rows.append(RolloutRow(_wave(wave, public, now, glyphs, folded=wave.number not in unfolded), wave=wave.number))
         if wave.number in unfolded:
             rows += _members(shown, wave, now)
-    rows.append(RolloutRow(EMPTY))
-    for gate in public.gates:
-        rows += [RolloutRow(line) for line in _gate(gate, now, width, glyphs)]
-    rows += [RolloutRow(line) for line in _log_differences(public, width)]
-    return rows
+    below = [*gates, *(RolloutRow(line) for line in _log_differences(public, width))]
+    return [*rows, RolloutRow(EMPTY), *below] if below else rows
 
 
 def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
@@ -172,6 +184,7 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
         until = public.waits_until
         left = "" if until is None else f", {age(max(0.0, until.timestamp() - now.unix_s))} at most"
         yield from wrap(f" waits for  {public.waits_for}{left}", width, "plain", 12)
+    yield from wrap(f" started    by {public.by}, {public.created:%H:%M}: {public.what}", width, "dim", 12)
     told = f"told {age(max(0.0, now.unix_s - public.at.timestamp()))} ago"
     if shown.over:
         yield (Span(f" over, {told}", "dim"),)
@@ -181,15 +194,17 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
         yield (Span(f" run by     {visible(leader.id)}, epoch {leader.epoch}; {told}", "dim"),)
     present = [operator.who for operator in public.operators]
     if present:
-        yield (Span(fit(f" present    {', '.join(present)}", width), "dim"),)
+        yield from wrap(f" present    {', '.join(present)}", width, "dim", 12)
 
 
 def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:
     sign = glyphs.folded if folded else glyphs.unfolded
     head = Span(
-        f" {sign} wave {wave.number:<3}{wave.to:>6}  {fit(count(wave.devices), 15)}", "bold" if wave.started else "dim"
+        f" {sign} wave {wave.number:<3}{wave.to:>6}  {fit(count(wave.devices), 13)}", "bold" if wave.started else "dim"
     )
-    return (head, *_wave_state(wave, public, now, glyphs), *counted(wave.counts))
+    state = _wave_state(wave, public, now, glyphs)
+    room = 24 + 2 * len(public.gates)
+    return (head, *state, Span(" " * max(0, room - line_width(state))), *counted(wave.counts))
 
 
 def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs) -> Line:
@@ -201,7 +216,11 @@ def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs
         return (Span(fit(hold, 24), "dim"),)
     phase = public.phase.value if public.phase is not None and wave.number == public.wave else "begun"
     since = public.phase_since if public.phase_since is not None and wave.number == public.wave else wave.started
-    marks = tuple(_mark(gate.verdict, glyphs) for gate in public.gates) if wave.number == public.wave else ()
+    marks = (
+        tuple(_mark(gate.verdict, glyphs) for gate in public.gates)
+        if public.phase is not None and wave.number == public.wave
+        else ()
+    )
     return (Span(fit(f"{phase} {age(now.unix_s - since.timestamp())}", 22), "accent"), *marks, Span("  "))
 
 
@@ -248,10 +267,10 @@ def _gate(gate: ShownGate, now: Now, width: int, glyphs: Glyphs) -> Iterator[Lin
     course = _course(gate, glyphs)
     if course or gate.turn:
         turn = f"turns with {gate.turn}   " if gate.turn else ""
-        yield (
-            Span(f"   {course}  " if course else "   ", "accent"),
-            Span(visible(f"{turn}when it fails: {gate.on_fail}"), "dim"),
-        )
+        lead = f"   {course}  " if course else "   "
+        for line in wrap(f"{turn}on failure: {gate.on_fail}", max(1, width - len(lead)), "dim"):
+            yield (Span(lead, "accent"), *line)
+            lead = " " * len(lead)
 
 
 def _figures(gate: ShownGate, now: Now) -> Iterator[str]:

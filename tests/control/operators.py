@@ -79,11 +79,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_of(broker: Broker, tenant: str = TENANT) -> AsyncIterator[Desk]:
+async def desk_of(broker: Broker, tenant: str = TENANT, client_id: str = "desk") -> AsyncIterator[Desk]:
     desks: list[Desk] = []
     async with open_session(
         BrokerUrl.parse(broker.url),
-        client_id="desk",
+        client_id=client_id,
         on_message=lambda *given: desks[0].received(*given),  # noqa: PLW0108
     ) as session:
         desks.append(Desk(session))

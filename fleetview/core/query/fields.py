@@ -32,6 +32,13 @@ UNKNOWN = "unknown"
 """The word for what could not be told; equal to itself, and neither more nor less than another."""
 ALERT_FIELDS = frozenset({"alerts", "alert", "severity"})
 """What is not known from the broker, but from Prometheus and Alertmanager."""
+STAGE_FIELD = "stage"
+"""What is not known from the devices, but from the snapshots of rollouts."""
+STAGES = (
+    "waiting", "offered", "accepted", "applying", "verifying", "converged", "failed", "rejected", "timed_out", "lost",
+    "deferred", "rolled_back", "skipped",
+)  # fmt: skip
+"""The values of `core.rollout.state.Stage`, which is not loaded for a filter."""
 FLAGS = ("flapping", "site_outage", "clock_skew", "malformed", "log_gap", "duplicate_id")
 LABEL_PREFIX = "label."
 
@@ -235,6 +242,7 @@ def device_fields(now: Clock | None) -> Fields:
         Field("why", text, "why it is in the state it is in", reasons, many=True, cost_us=4, uses_clock=True),
         Field("spool", Kind.SIZE, "waiting on the device, such as >10MB", _spool_bytes, cost_us=6),
         Field("rollout", text, "the rollout that it is part of", lambda device: device.rollout, shared=True),
+        Field(STAGE_FIELD, words, "how far a rollout has it", lambda device: device.stage, shared=True, words=STAGES),
         Field("alerts", Kind.NUMBER, "that fire or are pending, such as >0", _alerts),
         Field("alert", text, "an alert's name, state, or name:state", _alert_names, many=True, cost_us=0.6),
         Field("severity", text, "of an alert that fires", _severities, many=True, cost_us=0.4),

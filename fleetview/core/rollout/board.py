@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fleetview.core.rollout.snapshot import PublicRollout, ShownAnswer, read_snapshot
-from fleetview.core.rollout.state import Stage, Status
+from fleetview.core.rollout.snapshot import PublicRollout, ShownAnswer, ShownDevice, read_snapshot
+from fleetview.core.rollout.state import Status
 from fleetview_agent.wire import Address, Channel, Controller, FleetTopic, Message, RolloutSnapshot, WireError
 
 MAX_ROLLOUTS = 1000
@@ -51,11 +51,11 @@ class Shown:
         """Whether nothing more happens by itself."""
         return self.public.status in OVER
 
-    def stages(self) -> Iterator[tuple[Address, Stage]]:
+    def devices(self) -> Iterator[tuple[Address, ShownDevice]]:
         """The devices that it names."""
         for device in self.public.devices:
             site, _, name = device.device.partition("/")
-            yield Address(self.key.tenant, site, name), device.stage
+            yield Address(self.key.tenant, site, name), device
 
 
 @dataclass(slots=True)

@@ -358,11 +358,11 @@ def finish(rollout: Rollout, out: Outcome) -> None:
     back = sum(device.stage is Stage.ROLLED_BACK for device in going)
     unreached = sum(device.stage is Stage.DEFERRED and device.exposed for device in going)
     bad = sum(map(_is_stuck, going))
-    text = f"{back} of {count(len(going))} are back; {bad} failed, {unreached} not reached"
-    if rollback_fails(rollout) or unreached > rollout.plan.max_deferred * len(going):
-        set_status(rollout, Status.ROLLBACK_FAILED, out, text)
-    else:
-        set_status(rollout, Status.ROLLED_BACK, out, text)
+    fails = rollback_fails(rollout) or unreached > rollout.plan.max_deferred * len(going)
+    # Until now the text says what led to it, and that is what people ask for afterwards.
+    cause = f"{'rollback failed' if fails else 'rolled back'}: {head.text}; " if head.text else ""
+    text = f"{cause}{back} of {count(len(going))} are back; {bad} failed, {unreached} not reached"
+    set_status(rollout, Status.ROLLBACK_FAILED if fails else Status.ROLLED_BACK, out, text)
 
 
 def rollback_fails(rollout: Rollout) -> bool:

@@ -17,6 +17,7 @@ from fleetview.core.device import Device
 from fleetview.core.happened import happened
 from fleetview.core.panels import DEVICE_CHARTS, MOST_NAMED, DeviceChart, device_query, marks_query, window_of
 from fleetview.core.roster import Changes, site_of
+from fleetview.core.staged import WaveBegan, waves_of
 from fleetview.tui.chart_lines import GUTTER
 from fleetview.tui.device_pictures import (
     Picture,
@@ -242,8 +243,15 @@ class DeviceChartsScreen(ChartView):
         if self._release is not None:
             pictures = [replace(picture, whose=f"peers of {self._release[:20]}") for picture in pictures]
         span = pictures[0].span
-        events = happened(self._device, self._marks(now), span)
+        events = happened(self._device, self._marks(now), span, self._waves())
         return [*self.advice(), *self._problem(), *pictures_page(pictures, events, self.cross, size, self.app.glyphs)]
+
+    def _waves(self) -> list[WaveBegan]:
+        """Of the rollout that it is part of."""
+        device = self._device
+        if device.rollout is None:
+            return []
+        return list(waves_of(self.app.rollouts.board, rollout=device.rollout, tenant=device.address.tenant))
 
     def _problem(self) -> list[Line]:
         """Why Prometheus does not answer, in full: in a heading of a chart there is no room for it."""

@@ -29,7 +29,10 @@ from fleetview.tui.widgets.overview import OverviewBar
 if TYPE_CHECKING:
     from fleetview.tui.columns import Now
 
-_GROUPS = ("site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "alert", "severity", "rollout")
+_GROUPS = (
+    "site", "tenant", "release", "health", "state", "config", "lifecycle", "module", "alert", "severity", "rollout",
+    "stage",
+)  # fmt: skip
 
 
 class FleetScreen(View):

@@ -20,6 +20,7 @@ from fleetview.core.query.sought import sought
 from fleetview.core.query.typed import as_typed
 from fleetview.core.roster import Changes
 from fleetview.core.sorted_rows import bit
+from fleetview.core.staged import waves_of
 from fleetview.core.times import parse_when
 from fleetview.tui.log_export import export
 from fleetview.tui.log_rows import Look
@@ -74,7 +75,10 @@ class LogScreen(View):
         yield FilterLine(self.app.commander.log_offers)
         yield Prompt()
         rows = LogList(self.app.fleet.logbook, look, self._address, self._now_ms)
-        yield HistogramChart(lambda: rows.view.histogram, self.app.glyphs)
+        tenant = None if self._address is None else self._address.tenant
+        yield HistogramChart(
+            lambda: rows.view.histogram, self.app.glyphs, lambda: waves_of(self.app.rollouts.board, tenant=tenant)
+        )
         yield rows
         yield KeyLine(id="keys")
 

@@ -65,8 +65,8 @@ class RolloutList(LineList):
     def header(self, width: int) -> Line | None:
         return list_head(width) if self._rows else None
 
-    def row(self, index: int, width: int) -> Line:  # noqa: ARG002
-        return list_row(self._rows[index], self.app.now(), self.app.glyphs)
+    def row(self, index: int, width: int) -> Line:
+        return list_row(self._rows[index], self.app.now(), self.app.glyphs, width)
 
     def line_at(self, y: int, width: int) -> Line:
         if self._rows:

@@ -17,12 +17,14 @@ from fleetview.core.ages import age
 from fleetview.core.histogram import LEVELS, Columns, Histogram
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.log_rows import clock_ms
-from fleetview.tui.spans import Line, Span, StyleName, fit
+from fleetview.tui.spans import Line, Span, StyleName, fit, visible
 from fleetview.tui.widgets.lines import Lines
 from fleetview_agent.wire import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from fleetview.core.staged import WaveBegan
 
 _LABEL = 7
 _TOTAL = 10
@@ -38,6 +40,10 @@ _TWO: tuple[tuple[str, StyleName, tuple[Level, ...]], ...] = (
     ("rest", "dim", (*_OTHERS, Level.WARN)),
 )
 _DAY_MS = 86_400_000
+
+
+_WAVE = "O"
+"""The letter that marks rollouts on the charts of a device, too."""
 
 
 class HistogramChart(Lines, can_focus=True):
@@ -63,10 +69,13 @@ class HistogramChart(Lines, can_focus=True):
             super().__init__()
             self.time_ms = time_ms
 
-    def __init__(self, histogram: Callable[[], Histogram], glyphs: Glyphs) -> None:
+    def __init__(
+        self, histogram: Callable[[], Histogram], glyphs: Glyphs, waves: Callable[[], Iterable[WaveBegan]] = tuple
+    ) -> None:
         super().__init__(id="histogram")
         self._histogram = histogram
         self._glyphs = glyphs
+        self._waves = waves
         self._columns: Columns | None = None
         self._known: tuple[int, int] = (-1, -1)
         self._cells = 1
@@ -112,12 +121,30 @@ class HistogramChart(Lines, can_focus=True):
         if self.has_focus and self._at_ms is not None:
             return self._pointer(columns, columns.column_of(self._at_ms), width)
         line = f"{begin} {self._glyphs.rule * max(1, size - len(begin) - len(end) - 2)} {end}"
-        return (Span(" " * _LABEL), Span(line, "dim"), Span(fit(each, max(0, width - _LABEL - len(line))), "dim"))
+        marks = self._began(columns)
+        if marks:
+            each += f"  {_WAVE} wave began"
+        return (Span(" " * _LABEL), *self._marked(line, marks), Span(fit(each, max(0, width - _LABEL - len(line))), "dim"))
+
+    def _began(self, columns: Columns) -> dict[int, str]:
+        """What is said of the columns in which waves of rollouts began."""
+        inside = ((int(at * 1000), text) for at, text in self._waves())
+        return {columns.column_of(ms): text for ms, text in inside if columns.begin_ms <= ms < columns.end_ms}
+
+    def _marked(self, line: str, marks: Mapping[int, str]) -> Line:
+        found: list[Span] = []
+        done = 0
+        for place in sorted(column * self._cells + (self._cells - 1) // 2 for column in marks):
+            found += (Span(line[done:place], "dim"), Span(_WAVE, "key"))
+            done = place + 1
+        return (*found, Span(line[done:], "dim"))
 
     def _pointer(self, columns: Columns, column: int, width: int) -> Line:
         """The column that the person is at, and what it holds: on the side where there is more room for it."""
         count, bad = sum(columns.counts[column]), columns.counts[column][LEVELS.index(Level.ERROR)]
         words = f" {_clock(columns.begin_ms + column * columns.width_ms, seconds=True)}: {count:,}, {bad:,} errors "
+        if (wave := self._began(columns).get(column)) is not None:
+            words += f" {visible(wave)} "
         left = column * self._cells + (self._cells - 1) // 2
         right = max(0, width - _LABEL - left - 1)
         if left > right:

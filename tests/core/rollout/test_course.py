@@ -51,6 +51,10 @@ def test_a_regression_is_rolled_back_from_the_first_wave() -> None:
     assert run.stages() == {"rolled_back": 5, "waiting": 95}
     assert all(agent.version == "1.4.2" for agent in run.agents.values())
     assert "error-rate: 2 %" in next(audit.why for audit in run.audits if "rolling_back" in audit.what)
+    text = run.rollout.head.text
+    assert text.startswith("rolled back: ")
+    assert "error-rate: 2 %" in text, "what led to it is still said at the end"
+    assert text.endswith("; 5 of 5 devices are back; 0 failed, 0 not reached")
 
 
 def test_a_regression_in_a_later_wave_pauses_and_resume_judges_the_same_wave_again() -> None:
@@ -186,6 +190,7 @@ def test_abort_withdraws_in_the_same_round_and_leaves_the_rest_as_it_is() -> Non
     assert {address for address, _ in run.withdrawals[before:]} == asleep
     assert run.status is Status.ABORTING
     run.run_until(lambda: run.status is Status.ABORTED)
+    assert run.rollout.head.text == "wrong release"
     offers = len(run.offers)
     run.run_for(600)
     assert len(run.offers) == offers
@@ -216,7 +221,7 @@ def test_a_rollback_that_goes_wrong_itself_stops() -> None:
         agent.sick = True
     run.order("rollback")
     run.run_until(lambda: run.status is Status.ROLLBACK_FAILED)
-    assert "failed" in run.rollout.head.text
+    assert run.rollout.head.text.startswith("rollback failed: by ana; ")
 
 
 def test_approval_is_somebody_elses() -> None:
