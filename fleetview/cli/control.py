@@ -13,6 +13,7 @@ from fleetview.cli.asked import NO
 from fleetview.cli.text import narrate
 from fleetview.config import ConfigError, resolve
 from fleetview.core.text import clean
+from fleetview.garbage import spare_collections
 from fleetview.paths import state_dir
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def control(
     """Run a tenant's rollouts until Ctrl-C. While no controller runs, nothing advances."""
     from fleetview.control.journal import JournalError  # noqa: PLC0415 (60 ms for those who only want help)
 
+    spare_collections()
     context = resolve(flags)
     if context.read_only:
         narrate(f"{context.title} is read-only ({context.origins['read_only']}): no rollout is run from here")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import locale
 import os
 import shlex
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetview.configfile import ConfigError, nearest
+from fleetview.garbage import spare_collections
 from fleetview.tui.commands import alias_problems
 from fleetview.who import operator, user
 
@@ -46,15 +46,6 @@ def _wants_ascii() -> bool:
     """Whether this terminal cannot be trusted with more than ASCII: the Linux console lacks the glyphs in most fonts."""
     encoding = (sys.stdout.encoding or locale.getpreferredencoding(do_setlocale=False)).lower().replace("-", "")
     return encoding != "utf8" or os.environ.get("TERM") in {"linux", "vt100", "vt220"}
-
-
-def _spare_collections() -> None:
-    """Let the garbage collector look at what is young only.
-
-    A look at a million records, none of which is in a cycle, takes 0.4 s, in which no key is heard; by default it comes
-    whenever a quarter more was allocated. What Textual leaves in cycles when a screen closes is small.
-    """
-    gc.set_threshold(2_000, 5, 2_500)
 
 
 class DashboardFeed:
@@ -197,7 +188,7 @@ def run_dashboard(context: Context, *, window: Window | None = None, advice: str
         from fleetview.tui.bindings import checked_keymap  # noqa: PLC0415  # imports every screen
 
         keymap = checked_keymap(display)
-    _spare_collections()
+    spare_collections()
     fleet = Fleet(Logbook() if context.log_bytes is None else Logbook(context.log_bytes))
     prometheus = _one_prometheus(context)
     glyphs = ASCII if display.ascii or _wants_ascii() else UNICODE
