@@ -261,7 +261,7 @@ def _gate(gate: ShownGate, now: Now, width: int, glyphs: Glyphs) -> Iterator[Lin
     by = f", skipped by {gate.skipped_by}" if gate.skipped_by else ""
     style: StyleName = _VERDICT[gate.verdict][2]
     head = (Span(f" gate {visible(gate.name)}  ", "bold"), _mark(gate.verdict, glyphs), Span(f"{gate.verdict}{by}  ", style))
-    yield (*head, Span(fit(gate.text, max(0, width - line_width(head)))))
+    yield (*head, Span(fit(gate.text, max(0, width - line_width(head))).rstrip()))
     if facts := list(_figures(gate, now)):
         yield from wrap(f"   {'   '.join(facts)}", width, "plain", 3)
     course = _course(gate, glyphs)
@@ -302,9 +302,9 @@ def _log_differences(public: PublicRollout, width: int) -> Iterator[Line]:
         room = max(20, width - line_width(head) - len(words))
         yield (*head, Span(fit(text, min(room, len(text)))), Span(words, "dim"))
         if each.example != each.template:
-            yield (Span(fit(f"     such as {each.example}", width), "dim"),)
+            yield (Span(fit(f"     such as {each.example}", width).rstrip(), "dim"),)
     if words := public.logs_missing:
-        yield (Span(fit(f"     {words}", width), "dim"),)
+        yield (Span(fit(f"     {words}", width).rstrip(), "dim"),)
 
 
 def _course(gate: ShownGate, glyphs: Glyphs) -> str:
