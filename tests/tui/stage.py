@@ -234,6 +234,9 @@ class FakeSender:
         return self.pieces.get(address)
 
 
+_QUIET_ROUNDS = 2  # a screen that comes fills itself after its first refresh, and draws that with the next
+
+
 class Stage:
     """The app under a pilot."""
 
@@ -247,11 +250,20 @@ class Stage:
         """Let time pass, and have what changed drawn."""
         self.told.wait(seconds)
         self.app.tick()
-        await self.pilot.pause()
+        await self._settle()
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Until nothing is left to do: the pilot takes a process that a loaded machine keeps from running for an idle one."""
         await self.pilot.pause()
+        quiet = 0
+        while quiet < _QUIET_ROUNDS:
+            arranging = any(worker.group == "arrange" and not worker.is_finished for worker in self.app.workers)
+            quiet = 0 if arranging else quiet + 1
+            await self.pilot.pause(0)
 
     async def type(self, text: str) -> None:
         await self.press(*("space" if char == " " else char for char in text))

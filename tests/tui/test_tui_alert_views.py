@@ -74,7 +74,7 @@ async def test_what_is_inhibited_says_by_whom_and_who_inhibits_says_whom() -> No
         await stage.press("a")
         await stage.see("inhibited by SiteDown")
         await stage.press("d")
-        await stage.see("keeps 1 others quiet (inhibits them)")
+        await stage.see("keeps 1 other quiet (inhibits it)")
         assert "acme/plant-1/gw-2" in stage.text
 
 

@@ -264,7 +264,7 @@ class FleetTable(LineList):
 
     def header(self, width: int) -> Line:
         wish, columns = self._arrangement.wish, self.columns(width)
-        key = (id(columns), wish.sort, wish.descending)
+        key = (columns, wish.sort, wish.descending)
         if self._head[0] != key:  # asked for once a row
             arrow = self._glyphs.down if wish.descending else self._glyphs.up
             self._head = (key, columns.head(wish.sort, arrow))
