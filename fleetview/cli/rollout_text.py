@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fleetview.core.rollout.board import Board, Shown
     from fleetview.core.rollout.plan import Plan
-    from fleetview.core.rollout.preview import Preview
+    from fleetview.core.rollout.preview import Preview, WavePreview
     from fleetview.core.rollout.snapshot import PublicRollout, ShownGate, ShownWave
 
 _HEADER = ("ROLLOUT", "STATUS", "SINCE", "WAVE", "DONE", "BAD", "OF", "WAITS FOR")
@@ -98,7 +98,13 @@ def _show(shown: Shown, board: Board, now_s: float) -> Iterator[str]:
     yield ""
     rows = [("WAVE", "TO", "DEVICES", "STATE", "STAGES")]
     rows += [
-        (str(wave.number), wave.to, f"{wave.devices:,}", _wave_state(wave, public), _counts(wave.counts))
+        (
+            str(wave.number),
+            _to(wave),
+            f"{wave.devices:,}",
+            _wave_state(wave, public),
+            _counts(wave.counts),
+        )
         for wave in public.waves
     ]
     yield from aligned(rows, frozenset({0, 2}))
@@ -174,11 +180,13 @@ def _preview(plan: Plan, radius: Preview) -> Iterator[str]:
     rows = [("WAVE", "TO", "NEW", "IN ALL", "OFFLINE", "LEFT OUT", "AT LEAST", "SITES")]
     for wave in radius.waves:
         named = [f"{site} {number}" for site, number in list(wave.sites.items())[:_SITES_NAMED]]
+        if wave.pilot and not wave.devices:
+            named = ["not needed: the next wave is no larger"]
         more = f" and {len(wave.sites) - _SITES_NAMED} more" if len(wave.sites) > _SITES_NAMED else ""
         rows.append(
             (
                 str(wave.number),
-                wave.to,
+                _to(wave),
                 f"{wave.devices:,}",
                 f"{wave.up_to:,}",
                 str(len(wave.offline)),
@@ -191,6 +199,10 @@ def _preview(plan: Plan, radius: Preview) -> Iterator[str]:
     yield f"  {age(radius.at_least_s)} at least, if everything passes at once"
     for warning in radius.warnings:
         yield f"  warning: {warning}"
+
+
+def _to(wave: ShownWave | WavePreview) -> str:
+    return "pilot" if wave.pilot else wave.to
 
 
 def preview_json(plan: Plan, radius: Preview) -> dict[str, Any]:
@@ -216,6 +228,7 @@ def preview_json(plan: Plan, radius: Preview) -> dict[str, Any]:
                 "offline": [str(address) for address in wave.offline],
                 "left_out": {str(address): why for address, why in wave.left_out.items()},
                 "hold": wave.hold,
+                "pilot": wave.pilot,
                 "at_least_s": wave.at_least_s,
             }
             for wave in radius.waves

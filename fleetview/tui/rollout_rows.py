@@ -199,15 +199,16 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
 
 def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:
     sign = glyphs.folded if folded else glyphs.unfolded
-    head = Span(
-        f" {sign} wave {wave.number:<3}{wave.to:>6}  {fit(count(wave.devices), 13)}", "bold" if wave.started else "dim"
-    )
+    to = "pilot" if wave.pilot else wave.to
+    head = Span(f" {sign} wave {wave.number:<3}{to:>6}  {fit(count(wave.devices), 13)}", "bold" if wave.started else "dim")
     state = _wave_state(wave, public, now, glyphs)
     room = 24 + 2 * len(public.gates)
     return (head, *state, Span(" " * max(0, room - line_width(state))), *counted(wave.counts))
 
 
 def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs) -> Line:
+    if wave.pilot and not wave.devices:
+        return (Span(fit("not needed", 24), "dim"),)
     if wave.ended is not None:
         marks = tuple(_mark("pass" if verdict == "pass" else "inconclusive", glyphs) for verdict in wave.verdicts.values())
         return (Span(fit("passed", 22), "ok"), *marks, Span("  "))

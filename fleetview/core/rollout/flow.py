@@ -7,11 +7,12 @@ from fleetview.core.rollout.events import Audit, Measure, Outcome, Withdraw
 from fleetview.core.rollout.gates import (
     BACKOFF_S,
     ERRORS_FOR_VERDICT,
+    Fates,
     bad_in,
-    fails_by_devices,
     judge_devices,
     overall,
 )
+from fleetview.core.rollout.pilot import how_it_let_go_on, is_pilot, lets_go_on
 from fleetview.core.rollout.plan import DEVICES_GATE, OnFail
 from fleetview.core.rollout.state import (
     BAD,
@@ -133,7 +134,7 @@ def start_wave(rollout: Rollout, wave: int, out: Outcome) -> None:
     set_phase(rollout, Phase.DISPATCHING, out)
     new_evaluation(rollout, out, bake=True)
     for gate in head.gates.values():
-        gate.measurements, gate.skipped_by, gate.skip_reason = [], None, ""
+        gate.measurements, gate.has_failed, gate.skipped_by, gate.skip_reason = [], False, None, ""
     size = len(rollout.by_wave[wave])
     out.effects.append(Audit(head.now_s, CONTROLLER, "wave", f"wave {wave + 1} of {len(head.waves)} began", count(size)))
     changed(rollout, out)
@@ -209,7 +210,9 @@ def _devices_fail(rollout: Rollout, out: Outcome) -> bool:
 def _too_many_deferred(rollout: Rollout, out: Outcome) -> bool:
     head = rollout.head
     size, deferred = len(rollout.by_wave[head.wave]), rollout.tally[head.wave][Stage.DEFERRED]
-    if deferred <= rollout.plan.max_deferred * size or deferred <= head.deferred_taken:
+    # One of a pilot's few is soon a fifth of it; who is left of it can still speak against the change.
+    allowed = size - 1 if is_pilot(rollout) else rollout.plan.max_deferred * size
+    if deferred <= allowed or deferred <= head.deferred_taken:
         return False
     most = share(rollout.plan.max_deferred)
     pause(
@@ -272,9 +275,7 @@ def measured(rollout: Rollout, gate: GateState, found: Measurement, interval_s: 
 def _judge(rollout: Rollout, out: Outcome) -> None:
     """What the gates together lead to."""
     head, plan = rollout.head, rollout.plan
-    open_gates = [
-        gate for gate in head.gates.values() if gate.skipped_by is None and (gate.verdict != "pass" or gate.errors > 0)
-    ]
+    open_gates = [gate for gate in head.gates.values() if not lets_go_on(rollout, gate)]
     for gate in open_gates:
         if gate.verdict == "fail":
             fail(rollout, gate, next((each.on_fail for each in plan.gates if each.name == gate.name), None), out)
@@ -289,11 +290,7 @@ def _judge(rollout: Rollout, out: Outcome) -> None:
     if is_last and (rollout.underway or _stragglers_wait(rollout)):
         return  # a device that came back late is on its way: whatever becomes of it is counted first
     if is_last or head.active_s - head.wave_clock_s >= plan.every:
-        verdicts = {
-            gate.name: "pass" if gate.skipped_by is None else f"skipped by {gate.skipped_by}: {gate.skip_reason}"
-            for gate in head.gates.values()
-        }
-        _end_wave(rollout, out, verdicts)
+        _end_wave(rollout, out, {gate.name: how_it_let_go_on(gate) for gate in head.gates.values()})
 
 
 def _stragglers_wait(rollout: Rollout) -> bool:
@@ -330,6 +327,7 @@ def _after_wave(rollout: Rollout, out: Outcome) -> None:
 def fail(rollout: Rollout, gate: GateState, on_fail: OnFail | None, out: Outcome) -> None:
     """A gate failed: roll back, pause or abort."""
     head = rollout.head
+    gate.has_failed = True
     why = f"{gate_title(gate.name)}: {gate.text}"
     out.effects.append(Audit(head.now_s, CONTROLLER, "gate", f"{gate.name} failed", gate.text))
     match on_fail or ("rollback" if rolls_back_by_default(rollout) else "pause"):
@@ -370,7 +368,7 @@ def rollback_fails(rollout: Rollout) -> bool:
     going = [device for device in rollout.devices.values() if device.goal == "previous"]
     bad = sum(map(_is_stuck, going))
     finished = bad + sum(device.stage is Stage.ROLLED_BACK for device in going)
-    return fails_by_devices(len(going), finished, bad, rollout.plan.max_bad)
+    return Fates(len(going), finished, bad, len(rollout.underway)).fails(rollout.plan.max_bad)
 
 
 def _is_stuck(device: DeviceState) -> bool:

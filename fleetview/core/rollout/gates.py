@@ -5,6 +5,7 @@ The gate of the devices is judged first, from MQTT alone, and fails at once; met
 
 from __future__ import annotations
 
+from operator import add
 from typing import NamedTuple
 
 from fleetview.core.rollout.plan import DEVICES_GATE
@@ -16,6 +17,8 @@ SMALL_WAVE = 10
 """In waves of up to so many devices one bad device fails."""
 FINISHED_FOR_SHARE = 5
 """In larger ones, so many have to have finished before a share is one."""
+FEWEST_BAD = 2
+"""And so many have to be bad: of twenty, one would be 5 %, and one of two hundred updates fails for reasons of its own."""
 ERRORS_FOR_VERDICT = 5
 BACKOFF_S = (5.0, 10.0, 20.0, 40.0, 80.0)
 """After so many failures in a row to measure."""
@@ -45,41 +48,63 @@ def is_control(device: DeviceState) -> bool:
 # -- the devices
 
 
-def judge_devices(rollout: Rollout) -> Measurement:
-    """The gate of the devices: of each wave so far, for a device of an earlier one may still turn bad."""
-    finished_in_all = 0
-    found = _Count(0, 0, 0)
-    for wave in range(rollout.head.wave + 1):
-        found = _count(rollout, wave)
-        finished_in_all += found.finished
-        if fails_by_devices(found.size, found.finished, found.bad, rollout.plan.max_bad):
-            text = f"{found.bad} of {count(found.finished, 'finished device')} of wave {wave + 1} bad"
-            return _measured(rollout, "fail", found, text, "a retry of those devices, or a skip")
-    tally = rollout.tally[rollout.head.wave]
-    underway = tally[Stage.WAITING] + sum(tally[stage] for stage in UNDERWAY)
-    allowed = bad_devices_allowed(found.size, found.finished, rollout.plan.max_bad)
-    are = "is" if found.bad == 1 else "are"
-    turn = f"{count(allowed + 1, 'bad device')} of {found.finished} would fail it; there {are} {found.bad}"
-    text = f"{found.bad} of {count(found.finished, 'finished device')} bad"
-    if not finished_in_all:
-        return _measured(rollout, "inconclusive", found, "no device has finished", "a device that has")
-    # While it bakes, one that is underway is one that came back: it blocks nothing.
-    if underway and rollout.head.phase not in {Phase.BAKING, Phase.JUDGING}:
-        return _measured(rollout, "inconclusive", found, f"{text}, {underway} not through", turn)
-    return _measured(rollout, "pass", found, text, turn)
+class Fates(NamedTuple):
+    """How the devices of a wave fared, or those of a rollback."""
 
-
-class _Count(NamedTuple):
     size: int
     finished: int
     bad: int
+    underway: int
+    """Begun with, and not finished."""
+
+    def fails(self, max_bad: float) -> bool:
+        """In waves of up to ten one bad device fails; in larger ones two that are `max_bad` of those that were begun with.
+
+        Of all that were begun with, not of those that have finished: who refuses a change says so in a second, who takes it
+        has converged minutes later, and five refusals would be 100 % of a thousand. And one device is never a share.
+        """
+        if self.bad <= 0:
+            return False
+        enough = max(FEWEST_BAD, max_bad * (self.finished + self.underway))
+        return self.size <= SMALL_WAVE or (self.finished >= FINISHED_FOR_SHARE and self.bad >= enough)
+
+    def allowed(self, max_bad: float) -> int:
+        """How many bad devices do not fail yet, with so many finished and underway."""
+        bad = 0
+        while bad < self.finished and not self._replace(bad=bad + 1).fails(max_bad):
+            bad += 1
+        return bad
 
 
-def _count(rollout: Rollout, wave: int) -> _Count:
+def judge_devices(rollout: Rollout) -> Measurement:
+    """The gate of the devices: each wave so far, for one of an earlier wave may still turn bad, and all of them together."""
+    max_bad = rollout.plan.max_bad
+    found = in_all = Fates(0, 0, 0, 0)
+    for wave in range(rollout.head.wave + 1):
+        found = _fates(rollout, wave)
+        in_all = Fates(*map(add, in_all, found))
+        for fates, whose in ((found, f"wave {wave + 1}"), (in_all, f"waves 1 to {wave + 1}")):
+            if fates.fails(max_bad):
+                text = f"{fates.bad} of {count(fates.finished, 'finished device')} of {whose} bad"
+                return _measured(rollout, "fail", fates, text, "a retry of those devices, or a skip")
+    are = "is" if found.bad == 1 else "are"
+    turn = f"{count(found.allowed(max_bad) + 1, 'bad device')} of {found.finished} would fail it; there {are} {found.bad}"
+    text = f"{found.bad} of {count(found.finished, 'finished device')} bad"
+    if not in_all.finished:
+        return _measured(rollout, "inconclusive", found, "no device has finished", "a device that has")
+    # While it bakes, one that is underway is one that came back: it blocks nothing.
+    open_ones = rollout.tally[rollout.head.wave][Stage.WAITING] + found.underway
+    if open_ones and rollout.head.phase not in {Phase.BAKING, Phase.JUDGING}:
+        return _measured(rollout, "inconclusive", found, f"{text}, {open_ones} not through", turn)
+    return _measured(rollout, "pass", found, text, turn)
+
+
+def _fates(rollout: Rollout, wave: int) -> Fates:
     """Without the bad devices with which an operator chose to go on."""
     tally = rollout.tally[wave]
     bad = max(0, bad_in(tally) - rollout.head.waves[wave].bad_taken)
-    return _Count(len(rollout.by_wave[wave]), tally[Stage.CONVERGED] + bad, bad)
+    underway = sum(tally[stage] for stage in UNDERWAY)
+    return Fates(len(rollout.by_wave[wave]), tally[Stage.CONVERGED] + bad, bad, underway)
 
 
 def bad_in(tally: dict[Stage, int]) -> int:
@@ -87,22 +112,7 @@ def bad_in(tally: dict[Stage, int]) -> int:
     return sum(tally[stage] for stage in BAD)
 
 
-def fails_by_devices(size: int, finished: int, bad: int, max_bad: float) -> bool:
-    """In waves of up to ten one bad device fails; else the share of the finished, once five have finished."""
-    if bad <= 0:
-        return False
-    return size <= SMALL_WAVE or (finished >= FINISHED_FOR_SHARE and bad >= max_bad * finished)
-
-
-def bad_devices_allowed(size: int, finished: int, max_bad: float) -> int:
-    """How many bad devices among so many finished do not fail yet."""
-    allowed = 0
-    while allowed < finished and not fails_by_devices(size, finished, allowed + 1, max_bad):
-        allowed += 1
-    return allowed
-
-
-def _measured(rollout: Rollout, verdict: Verdict, found: _Count, text: str, turn: str) -> Measurement:
+def _measured(rollout: Rollout, verdict: Verdict, found: Fates, text: str, turn: str) -> Measurement:
     head = rollout.head
     return Measurement(
         gate=DEVICES_GATE,

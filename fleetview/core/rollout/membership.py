@@ -70,11 +70,16 @@ def order(rollout_id: str, candidates: Iterable[Candidate]) -> list[tuple[Candid
 def sizes(plan: Plan, total: int, at_least: int) -> list[int]:
     """How many devices each wave holds, all earlier ones included: of `total`, and at least those that the first must have.
 
-    Never falls, for shares and numbers may be mixed.
+    Never falls, for shares and numbers may be mixed. A pilot that is no smaller than the wave after it is empty: that one
+    is to be judged as a wave is.
     """
+    has_pilot = plan.waves[0].pilot
     found: list[int] = []
-    for wave in plan.waves:
+    for wave in plan.waves[has_pilot:]:
         found.append(max(wave.to.of(total), min(at_least, total), found[-1] if found else 0))
+    if has_pilot:
+        pilot = max(plan.waves[0].to.of(total), min(at_least, total))
+        found.insert(0, pilot if pilot < found[0] else 0)
     return found
 
 

@@ -45,6 +45,7 @@ class _Said:
     verdict: Verdict
     text: str
     turn: str
+    doubtful: bool = False
 
 
 def judge_metric(rollout: Rollout, gate: GatePlan, taken: MeasurementTaken) -> Measurement:
@@ -205,7 +206,8 @@ class _Case:
         likely, most = canary.within(figures.LIKELY_Z)[0], canary.within(figures.SEEN_Z)[1]
         if likely > limit:
             turn = f"fails when more than {shown(gate, sure)} is certain (now {low}), passes at {shown(gate, limit)} or less"
-            return _Said("inconclusive", f"{value} is above {bound}, but not for certain (at least {low})", turn)
+            text = f"{value} is above {bound}, but not for certain (at least {low})"
+            return _Said("inconclusive", text, turn, doubtful=True)
         if gate.is_rate and canary.events and most > TOO_FAR * limit > 0:
             text = f"{value}, but it may be {shown(gate, most)}: too few events to tell it from {bound}"
             return _Said("inconclusive", text, f"more events (now {canary.events:,.0f})")
@@ -238,6 +240,7 @@ class _Case:
             verdict=said.verdict,
             text=said.text,
             turn=said.turn,
+            doubtful=said.doubtful,
             value=None if canary is None else canary.value,
             low=None if canary is None else canary.low,
             high=None if canary is None else canary.high,

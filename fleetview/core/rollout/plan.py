@@ -57,6 +57,9 @@ class WavePlan(Strict):
     """Share or number of devices, all earlier waves included."""
     hold: Hold | None = None
     """Wait after this wave: for anybody (`step`), or for another operator than who started it (`approval`)."""
+    pilot: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+    """Goes on unless something speaks against it, where other waves need proof: for a few devices before the first wave
+    proper, whose metrics alone may be too few to prove anything. Nobody is in it when the next wave is no larger."""
 
 
 class GatePlan(Strict):
@@ -155,8 +158,11 @@ DEFAULT_GATES = (
     GatePlan(name="cpu", measure="cpu", max=0.95, ratio=1.25, delta=0.1),
 )
 """The error rate stays below 0.5 %, and CPU is steady: not above the control group's by a quarter and 10 points."""
-DEFAULT_WAVES = tuple(WavePlan(to=Size(share=percent / 100)) for percent in (*range(5, 100, 10), 100))
-"""5 %, then 10 points more each."""
+DEFAULT_WAVES = (
+    WavePlan(to=Size(devices=5), pilot=True),
+    *(WavePlan(to=Size(share=percent / 100)) for percent in (*range(5, 100, 10), 100)),
+)
+"""A pilot of five, which are enough to judge by; 5 %, which are hundreds in a large fleet; then 10 points more each."""
 
 
 class Plan(Strict):
@@ -185,7 +191,7 @@ class Plan(Strict):
     devices_on_fail: OnFail | None = None
     """`on_fail` of the gate of the devices."""
     max_bad: Fraction = 0.05
-    """Of a wave's finished devices, once five have; in waves of up to ten, one is enough."""
+    """Of the devices begun with, once five have finished, and two at least; in waves of up to ten, one is enough."""
     max_deferred: Fraction = 0.2
     """Of a wave; above, the rollout pauses."""
     max_unavailable: DeviceCount | None = None
@@ -238,6 +244,15 @@ class Plan(Strict):
     @classmethod
     def _time(cls, value: object) -> object:
         return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+    @field_validator("waves")
+    @classmethod
+    def _pilots_come_first(cls, waves: tuple[WavePlan, ...]) -> tuple[WavePlan, ...]:
+        for number, wave in enumerate(waves, 1):
+            if wave.pilot and (number > 1 or len(waves) == 1):
+                msg = f"wave {number} is a pilot: only the first of several waves can be one"
+                raise ValueError(msg)
+        return waves
 
     @field_validator("waves")
     @classmethod

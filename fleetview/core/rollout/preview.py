@@ -37,6 +37,8 @@ class WavePreview:
     """Not eligible now, each with why."""
     pinned: int = 0
     hold: str | None = None
+    pilot: bool = False
+    """Goes on unless something speaks against it; empty when the next wave is no larger."""
     at_least_s: float = 0.0
     """How long it takes if everything passes at once."""
 
@@ -77,6 +79,7 @@ def preview(plan: Plan, candidates: Iterable[Candidate]) -> Preview:
                 left_out={each.address: why for each in new if (why := _left_out(plan, each)) is not None},
                 pinned=sum(each.pinned for each in new),
                 hold=wave.hold,
+                pilot=wave.pilot,
                 at_least_s=_at_least_s(plan, len(new), is_last=number == len(plan.waves)),
             )
         )
@@ -143,12 +146,13 @@ def _warnings(plan: Plan, waves: Sequence[WavePreview], total: int) -> Iterable[
         yield f"{plan.select} means no device"
         return
     for wave in waves:
-        if len(wave.offline) > plan.max_deferred * wave.devices:
+        if len(wave.offline) > (wave.devices - 1 if wave.pilot else plan.max_deferred * wave.devices):
             yield f"wave {wave.number} would pause: {len(wave.offline)} of {count(wave.devices)} are offline"
         if wave.devices and len(wave.left_out) == wave.devices:
             yield f"wave {wave.number} would wait for evidence: none of its {count(wave.devices)} can take part now"
-    if waves[0].up_to > MASS_ROLLBACK * total and waves[0].up_to > 1:
-        yield f"the first wave gives {count(waves[0].up_to)} of {total} the change"
+    first = next(wave.up_to for wave in waves if wave.devices)
+    if first > MASS_ROLLBACK * total and first > 1:
+        yield f"the first wave gives {count(first)} of {total} the change"
     for gate in plan.gates:
         if gate.limit is None:
             yield f"gate {gate.name} has no max: in the last wave it compares with the control group of the wave before"

@@ -117,6 +117,8 @@ class ShownWave(_Shown):
     started: Time | None = None
     ended: Time | None = None
     hold: str | None = None
+    pilot: bool = False
+    """Goes on unless something speaks against it. Empty where it is not needed."""
     verdicts: dict[str, str] = {}
     """By gate, for a wave that is over."""
 
@@ -306,6 +308,7 @@ def _waves(rollout: Rollout) -> list[ShownWave]:
             started=None if wave.started_s is None else _time(wave.started_s),
             ended=None if wave.ended_s is None else _time(wave.ended_s),
             hold=plan.hold,
+            pilot=plan.pilot,
             verdicts=wave.verdicts,
         )
         for number, (wave, plan) in enumerate(zip(rollout.head.waves, rollout.plan.waves, strict=False), 1)

@@ -155,6 +155,8 @@ class Measurement:
     """Why, in plain words, with the figures."""
     turn: str
     """What would turn it."""
+    doubtful: bool = False
+    """Inconclusive for being above its bound, though not for certain; not for want of evidence."""
     value: float | None = None
     low: float | None = None
     """The lower and upper bound within which the value is known."""
@@ -194,6 +196,8 @@ class GateState:
     """When a measurement that has not come yet was asked for, likewise."""
     errors: int = 0
     """In a row."""
+    has_failed: bool = False
+    """In this wave, whatever was measured since."""
     skipped_by: str | None = None
     skip_reason: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fleetview.core.rollout.pilot import lets_go_on
 from fleetview.core.rollout.plan import DEVICES_GATE, MASS_ROLLBACK
 from fleetview.core.rollout.state import BAD, FINISHED, DeviceState, Phase, Rollout, Stage, Status
 from fleetview.core.rollout.table import VERBS
@@ -74,7 +75,7 @@ def _phase(rollout: Rollout) -> Waiting:
             return Waiting(f"{count(len(rollout.underway))} underway", _last_deadline_s(rollout))
         case Phase.BAKING:
             return Waiting("the bake to be over", head.judged_from_s + plan.evidence.bake + head.stood_s)
-    undecided = [gate.name for gate in head.gates.values() if gate.verdict != "pass" and gate.skipped_by is None]
+    undecided = [gate.name for gate in head.gates.values() if not lets_go_on(rollout, gate)]
     if undecided:
         until_s = head.wait_from_s + plan.evidence.max_wait + head.stood_s
         return Waiting(f"{', '.join(undecided)} to pass", until_s)

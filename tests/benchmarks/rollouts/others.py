@@ -1,4 +1,4 @@
-"""The policies of other engines on the same fleets, with the same steps: 5 %, then 10 points more.
+"""The policies of other engines on the same fleets, with the same steps: 5 %, then 10 points more. (None knows a pilot.)
 
 Each is set up as its documentation sets up its example, with the bound of our default policy (an error rate of 0.5 %):
 

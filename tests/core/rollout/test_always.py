@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from core.rollout.world import NEW, OLD, Agent, World, fleet, plan_of
 from fleetview.core.rollout import codec, devices, dispatch, flow, machine, orders
 from fleetview.core.rollout.events import (
+    Audit,
     DeviceJoined,
     DeviceLeft,
     DeviceObserved,
@@ -52,6 +53,7 @@ class Watched(World):
         super().__post_init__()
         self.gens: dict[Address, tuple[int, int]] = {}
         self.failed_in: dict[tuple[int, str], int] = {}
+        self.stopped_by: set[tuple[int, str]] = set()
         self.prometheus = self.ask
 
     def ask(self, asked: Measure) -> MeasurementTaken | MeasurementFailed | None:
@@ -88,6 +90,11 @@ class Watched(World):
         for each in out.measurements:
             if each.verdict == "fail":
                 self.failed_in[each.wave, each.gate] = each.evaluation
+        self.stopped_by |= {
+            (wave, effect.what.removesuffix(" failed"))
+            for effect in out.effects
+            if isinstance(effect, Audit) and effect.kind == "gate" and effect.what.endswith(" failed")
+        }
         return out
 
     def _check_offer(self, offer: Offer) -> None:
@@ -129,6 +136,9 @@ class Watched(World):
                 assert verdict.split(": ", 1)[1]
             elif gate != DEVICES_GATE and (wave, gate) in self.failed_in:
                 assert self.evaluation_before > self.failed_in[wave, gate]
+            if verdict.startswith("inconclusive"):
+                assert self.plan.waves[wave].pilot
+                assert (wave, gate) not in self.stopped_by
 
     evaluation_before: int = 0
 
@@ -174,7 +184,8 @@ class Rollouts(RuleBasedStateMachine):
 
     @initialize(
         size=st.integers(1, 24),
-        waves=st.sampled_from([["20%", "60%", "100%"], [1, 4, 30], ["5%", "100%"], ["50%"]]),
+        waves=st.sampled_from([["20%", "60%", "100%"], [3, 6, 30], ["5%", "100%"], ["50%"]]),
+        pilot=st.booleans(),
         hold=st.sampled_from([None, None, "step", "approval"]),
         approval=st.sampled_from([False, False, False, True]),
         unavailable=st.sampled_from([None, 2, "50%"]),
@@ -182,10 +193,18 @@ class Rollouts(RuleBasedStateMachine):
         per_minute=st.sampled_from([3, 1000]),
     )
     def begin(  # noqa: PLR0917 (hypothesis draws them)
-        self, size: int, waves: list[Any], hold: Any, approval: bool, unavailable: Any, on_fail: Any, per_minute: int
+        self,
+        size: int,
+        waves: list[Any],
+        pilot: bool,
+        hold: Any,
+        approval: bool,
+        unavailable: Any,
+        on_fail: Any,
+        per_minute: int,
     ) -> None:
         plan = plan_of(
-            waves=[{"to": wave, "hold": hold} for wave in waves],
+            waves=[{"to": 2, "pilot": True}] * pilot + [{"to": wave, "hold": hold} for wave in waves],
             approval=approval,
             max_unavailable=unavailable,
             devices_on_fail=on_fail,

@@ -8,7 +8,7 @@ import pytest
 
 from core.rollout.world import World, plan_of, world
 from fleetview.core.rollout.events import DeviceSample, MeasurementTaken
-from fleetview.core.rollout.gates import bad_devices_allowed, canary_group, control_group, fails_by_devices, overall
+from fleetview.core.rollout.gates import Fates, canary_group, control_group, overall
 from fleetview.core.rollout.metrics import judge_metric
 from fleetview.core.rollout.state import GateState, Measurement, Phase, Status
 from fleetview_agent.wire import Address
@@ -150,9 +150,20 @@ def test_three_passes_in_a_row_pass_and_two_fails_of_three_fail(verdicts: str, t
 
 
 @pytest.mark.parametrize(
-    ("size", "finished", "bad", "fails"),
-    [(10, 1, 1, True), (10, 10, 0, False), (11, 4, 1, False), (11, 5, 1, True), (100, 100, 4, False), (100, 100, 5, True)],
+    ("fates", "fails"),
+    [
+        (Fates(10, 1, 1, 9), True),
+        (Fates(10, 10, 0, 0), False),
+        (Fates(11, 4, 2, 7), False),
+        (Fates(11, 5, 1, 6), False),
+        (Fates(11, 5, 2, 6), True),
+        (Fates(20, 20, 1, 0), False),
+        (Fates(100, 100, 4, 0), False),
+        (Fates(100, 100, 5, 0), True),
+        (Fates(1000, 5, 5, 995), False),
+        (Fates(1000, 50, 50, 950), True),
+    ],
 )
-def test_the_gate_of_the_devices(size: int, finished: int, bad: int, fails: bool) -> None:
-    assert fails_by_devices(size, finished, bad, 0.05) is fails
-    assert (bad > bad_devices_allowed(size, finished, 0.05)) is fails
+def test_the_gate_of_the_devices(fates: Fates, fails: bool) -> None:
+    assert fates.fails(0.05) is fails
+    assert (fates.bad > fates.allowed(0.05)) is fails

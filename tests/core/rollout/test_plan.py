@@ -27,7 +27,10 @@ def problems(text: str, name: str = "plan.yaml") -> str:
 
 def test_defaults_are_the_default_policy() -> None:
     plan = parse_plan(GOOD)
-    assert [str(wave.to) for wave in plan.waves] == [f"{n} %" for n in (5, 15, 25, 35, 45, 55, 65, 75, 85, 95, 100)]
+    pilot, *waves = plan.waves
+    assert (str(pilot.to), pilot.pilot) == ("5", True)
+    assert [str(wave.to) for wave in waves] == [f"{n} %" for n in (5, 15, 25, 35, 45, 55, 65, 75, 85, 95, 100)]
+    assert not any(wave.pilot for wave in waves)
     assert plan.every == 600
     error_rate, cpu = plan.gates
     assert (error_rate.measure, error_rate.max, cpu.measure) == ("error_rate", 0.005, "cpu")
@@ -67,6 +70,8 @@ def test_waves_short_long_and_by_number() -> None:
         ("deadlines: {aply: 5m}", "deadlines.aply: unknown key 'aply'; did you mean 'apply'?"),
         ("waves: [20%, 10%]", "waves: wave 2 goes to 10 %, the one before to 20 % already"),
         ("waves: [20, 20]", "waves: wave 2 goes to 20, the one before to 20 already"),
+        ("waves: [5%, {to: 10%, pilot: true}]", "waves: wave 2 is a pilot: only the first of several waves can be one"),
+        ("waves: [{to: 5, pilot: true}]", "waves: wave 1 is a pilot: only the first of several waves can be one"),
         ("waves: []", "waves: 1 to 100 waves expected, not 0"),
         ("waves: [0%]", "waves.0.to: a share above 0% and up to 100% expected"),
         ("waves: [0.05]", 'waves.0.to: a share or a number of devices expected, such as "5%" or 20, not 0.05'),

@@ -30,7 +30,7 @@ from fleetview.core.rollout.events import (
     Withdraw,
 )
 from fleetview.core.rollout.gates import canary_group, control_group
-from fleetview.core.rollout.plan import Plan
+from fleetview.core.rollout.plan import DEFAULT_WAVES, Plan
 from fleetview.core.rollout.state import Presence, Rollout, Status
 from fleetview.core.rollout.target import ConfigTarget, ReleaseTarget, Target
 from fleetview_agent.wire import Address, ConfigReport, ReleaseReport, Reported
@@ -42,9 +42,12 @@ NEW = Target(release=ReleaseTarget(version="1.5.0"))
 BEAT_S = 30.0
 
 
+NO_PILOT = [wave.model_dump() for wave in DEFAULT_WAVES if not wave.pilot]
+
+
 def plan_of(**fields: object) -> Plan:
-    """A plan with the defaults, but for these fields."""
-    return Plan.model_validate({"name": "telemetry-1.5.0", "target": NEW, "select": "site:*"} | fields)
+    """A plan with the defaults, but for these fields, and without a pilot: its first wave is the first of which all is asked."""
+    return Plan.model_validate({"name": "telemetry-1.5.0", "target": NEW, "select": "site:*", "waves": NO_PILOT} | fields)
 
 
 @dataclass
