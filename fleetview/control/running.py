@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.control.journal import Journal, Post
 from fleetview.control.logs import LogEvidence
+from fleetview.control.showing import Showing
 from fleetview.core.rollout import machine
 from fleetview.core.rollout.candidates import Selection, gen_of, observed
 from fleetview.core.rollout.commands import Order, Start
@@ -38,8 +39,7 @@ from fleetview.core.rollout.events import (
     Tick,
     Withdraw,
 )
-from fleetview.core.rollout.shown_logs import shown_differences
-from fleetview.core.rollout.snapshot import MAX_ANSWERS, ShownAnswer, message_of, snapshot
+from fleetview.core.rollout.snapshot import MAX_ANSWERS, ShownAnswer
 from fleetview.core.rollout.state import FINAL, Rollout, Status
 from fleetview.core.rollout.target import desired_message
 from fleetview.core.rollout.words import count
@@ -116,6 +116,7 @@ class Running:
         self.runs: dict[str, Run] = {}
         self._runs_of: dict[Address, list[Run]] = {}
         self.logs = LogEvidence()
+        self._showing = Showing(journal, topics, tenant, self.logs)
         for rollout in journal.rollouts():
             run = self.runs[rollout.id] = Run(rollout, Selection(rollout.plan))
             run.began = bool(rollout.head.waves) and rollout.head.waves[0].started_s is not None
@@ -321,9 +322,12 @@ class Running:
                     case Answer():
                         run.shown = False  # a refusal changes nothing else, and somebody waits for it
                         run.answers.append(ShownAnswer(order=effect.order, taken=effect.taken, text=effect.text))
-        posts += self._snapshots(now_s)
+        for name in self.logs.look((run.rollout for run in self.runs.values()), now_s):
+            self.runs[name].shown = False
+        posts += self._showing.posts(self.runs.values())
         if posts or any(out.head or out.devices or out.effects for _, out in decided):
             self._journal.commit(decided, posts)
+            self._showing.committed()
         return asked
 
     def _decide(self, run: Run, now_s: float) -> Outcome:
@@ -364,21 +368,6 @@ class Running:
         if isinstance(effect, Withdraw):
             return Post(topic, b"")
         return Post(topic, encode(desired_message(rollout.targets[effect.target], effect.gen, effect.epoch, rollout.id)))
-
-    def _snapshots(self, now_s: float) -> Iterator[Post]:
-        for name in self.logs.look((run.rollout for run in self.runs.values()), now_s):
-            self.runs[name].shown = False
-        for run in self.runs.values():
-            if not run.shown:
-                run.shown = True
-                public = snapshot(run.rollout)
-                public.answers = list(run.answers)
-                if (differences := self.logs.of(run.rollout.id)) is not None:
-                    public.log_differences = shown_differences(differences)
-                    public.log_differences_unlisted = differences.unlisted
-                    public.log_records_left_out = differences.left_out
-                topic = self._topics.rollout(self._tenant, run.rollout.id)
-                yield Post(topic, encode(message_of(public), compress=True))
 
     def show_again(self) -> None:
         """Publish what everybody may see of those that are not over."""

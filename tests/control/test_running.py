@@ -9,6 +9,7 @@ from core.driver import World
 from control.operators import plan_of
 from fleetview.control.journal import Journal
 from fleetview.control.running import Running
+from fleetview.control.showing import MAX_FINAL
 from fleetview.core.received import Received
 from fleetview.core.rollout.commands import Start
 from fleetview.core.rollout.state import Status
@@ -118,3 +119,29 @@ def test_a_rollout_that_is_over_costs_nothing_until_it_is_rolled_back(tmp_path: 
     found.link_restored()
     assert run.events == []
     assert found.going_on() == []
+
+
+def test_of_rollouts_that_ended_long_ago_nothing_stays_on_the_broker(tmp_path: Path) -> None:
+    world = World()
+    world.birth(address=DEVICE)
+    found = running(tmp_path, world)
+    found.lead(1)
+    for number in range(MAX_FINAL + 2):
+        plan = plan_of(name=f"app-{number}")
+        assert found.start(plan.name, Start(f"o{number}", "ana", "", world.unix_s + 60, plan), world.unix_s) is None
+        found.round(world.unix_s)
+        head = found.runs[plan.name].rollout.head
+        assert head.status is Status.SCHEDULED
+        head.status, head.since_s = Status.ROLLED_BACK, world.unix_s
+        world.wait(1)
+    found.round(world.unix_s)
+    journal = found._journal
+    on_broker = {each.post.topic.rpartition("/")[2]: bool(each.post.payload) for each in journal.waiting(1000)}
+    gone = [name for name, is_there in on_broker.items() if not is_there and name.startswith("app-")]
+    assert gone == ["app-0", "app-1"]
+    journal.published(each.id for each in journal.waiting(1000))
+    found.lead(2)
+    found.round(world.unix_s)
+    again = {each.post.topic.rpartition("/")[2] for each in journal.waiting(1000)}
+    assert not {"app-0", "app-1"} & again
+    assert "app-2" in again
