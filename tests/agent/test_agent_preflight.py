@@ -242,6 +242,20 @@ async def test_wear_of_flash(world: World, tmp_path: Path, life: str, reserve: s
     assert (found[0], found[1].startswith("mmcblk0 has used up to")) == (level, True)
 
 
+async def test_wear_of_flash_behind_a_ufs_host(world: World, tmp_path: Path) -> None:
+    host = "sys/devices/platform/soc/1d84000.ufshc"
+    disk_folder = f"{host}/host0/target0:0:0/0:0:0:0/block/sda"
+    for name, value in (("life_time_estimation_a", "0x02"), ("life_time_estimation_b", "0x0a"), ("eol_info", "0x01")):
+        world.has(f"{host}/health_descriptor/{name}", f"{value}\n")
+    (world.root / disk_folder / "sda3").mkdir(parents=True)
+    (world.root / disk_folder / "device").symlink_to("../../../0:0:0:0")
+    link = world.root / f"sys/dev/block/{device_of(tmp_path)}"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(world.root / disk_folder / "sda3")
+    found = await only(wear, world)
+    assert found == ("warning", "sda has used up to 100 % of its life, its reserve is in order: plan to replace it")
+
+
 async def test_wear_that_nobody_tells(world: World) -> None:
     assert (await only(wear, world))[0] == "skipped"
 

@@ -25,7 +25,7 @@ _WORN_OUT_PERCENT = 100
 _IN_MEMORY = {"tmpfs", "ramfs", "overlay"}
 _ON_WINDOWS = "not looked at on Windows"
 _PRE_EOL = {2: "warning", 3: "error"}
-"""Of PRE_EOL_INFO (JEDEC eMMC 5.1, 7.4.41): 80 %, and 90 % of the reserved blocks are used up."""
+"""Of PRE_EOL_INFO (JEDEC eMMC 5.1, 7.4.41) and bPreEOLInfo of UFS: 80 %, and 90 % of the reserved blocks are used up."""
 
 
 def state_dir(inquiry: Inquiry) -> Answer:
@@ -77,11 +77,10 @@ def wear(inquiry: Inquiry) -> Answer:
     device = _block_device(inquiry.machine, folder)
     if device is None:
         return Finding(WEAR, "skipped", f"what {folder} is on is not a disk of this machine")
-    life, reserve = _numbers(device / "life_time"), _numbers(device / "pre_eol_info")
+    life, reserve = _told_wear(device)
     if not life:
-        return Finding(
-            WEAR, "skipped", f"{device.parent.name} does not tell its wear, as only eMMC does without further tools"
-        )
+        name = device.parent.name
+        return Finding(WEAR, "skipped", f"{name} does not tell its wear, as only eMMC and UFS do without further tools")
     # In steps of 10 %, for each of two kinds of cells: 0x01 is up to 10 % used, 0x0B more than 100 % (eMMC 5.1, 7.4.40).
     used = max(life) * 10
     words = f"{device.parent.name} has used up to {min(used, _WORN_OUT_PERCENT)} % of its life"
@@ -91,6 +90,16 @@ def wear(inquiry: Inquiry) -> Answer:
     if used > _WORN_PERCENT or level == "warning":
         return Finding(WEAR, "warning", f"{words}, its reserve is {_reserve(reserve)}: plan to replace it")
     return Finding(WEAR, "ok", words)
+
+
+def _told_wear(device: Path) -> tuple[list[int], list[int]]:
+    """What a disk says of the life that it has used up, and of its reserve: eMMC itself, UFS by its host controller."""
+    if life := _numbers(device / "life_time"):
+        return life, _numbers(device / "pre_eol_info")
+    for host in device.resolve().parents:
+        if life := [each for kind in "ab" for each in _numbers(host / f"health_descriptor/life_time_estimation_{kind}")]:
+            return life, _numbers(host / "health_descriptor/eol_info")
+    return [], []
 
 
 def _reserve(found: list[int]) -> str:
