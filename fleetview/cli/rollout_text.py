@@ -129,8 +129,7 @@ def _counts(counts: Mapping[Stage, int]) -> str:
 
 def _wave_state(wave: ShownWave, public: PublicRollout) -> str:
     if wave.ended is not None:
-        skipped = [name for name, verdict in wave.verdicts.items() if verdict != "pass"]
-        return f"over, {', '.join(skipped)} not passed" if skipped else "passed"
+        return wave.ending
     if wave.started is None:
         return "not begun"
     return public.phase.value if public.phase is not None and wave.number == public.wave else "begun"

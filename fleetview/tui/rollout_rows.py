@@ -207,11 +207,11 @@ def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, f
 
 
 def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs) -> Line:
-    if wave.pilot and not wave.devices:
-        return (Span(fit("not needed", 24), "dim"),)
     if wave.ended is not None:
+        if not wave.devices:
+            return (Span(fit(wave.ending, 24), "dim"),)
         marks = tuple(_mark("pass" if verdict == "pass" else "inconclusive", glyphs) for verdict in wave.verdicts.values())
-        return (Span(fit("passed", 22), "ok"), *marks, Span("  "))
+        return (Span(fit(wave.ending, 22), "ok" if wave.ending == "passed" else "degraded"), *marks, Span("  "))
     if wave.started is None:
         hold = f"then waits for {wave.hold}" if wave.hold else ""
         return (Span(fit(hold, 24), "dim"),)

@@ -56,7 +56,8 @@ def wilson(bad: float, events: float, z: float = Z) -> tuple[float, float]:
     shift = z * z / events
     middle = (rate + shift / 2) / (1 + shift)
     half = z / (1 + shift) * sqrt(rate * (1 - rate) / events + shift / (4 * events))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Exactly 0 and 1 where only rounding keeps them from it.
+    return max(0.0, middle - half) if rate > 0 else 0.0, min(1.0, middle + half) if rate < 1 else 1.0
 
 
 def rate(counts: Sequence[tuple[float, float]], z: float = Z) -> Estimate:

@@ -122,6 +122,16 @@ class ShownWave(_Shown):
     verdicts: dict[str, str] = {}
     """By gate, for a wave that is over."""
 
+    @property
+    def ending(self) -> str:
+        """How a wave ended that is over, in a few words."""
+        if not self.devices:
+            return "not needed" if self.pilot else "no new device"
+        skipped = [name for name, verdict in self.verdicts.items() if verdict.startswith("skipped")]
+        if skipped:
+            return f"{', '.join(skipped)} skipped"
+        return "passed" if all(verdict == "pass" for verdict in self.verdicts.values()) else "nothing against it"
+
 
 class ShownDevice(_Shown):
     """One device."""

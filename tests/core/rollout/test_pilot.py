@@ -56,6 +56,7 @@ def test_without_proof_the_pilot_goes_on_and_the_wave_after_it_does_not() -> Non
     run.run_until(lambda: run.status is Status.PAUSED)
     head = run.rollout.head
     assert (head.wave, set(head.pauses)) == (1, {"gate_inconclusive"})
+    assert [wave.ending for wave in snapshot(run.rollout).waves[:1]] == ["nothing against it"]
     said = head.waves[0].verdicts["error-rate"]
     assert said == "inconclusive, which will do for a pilot: needs 75 more events (now 25)"
 
@@ -110,5 +111,6 @@ def test_there_is_none_where_the_first_wave_is_no_larger(size: int, sizes: list[
     assert run.rollout.head.waves[0].started_s is not None
     shown = snapshot(run.rollout).waves[0]
     assert (shown.pilot, shown.devices) == (True, sizes[0])
+    assert sizes[0] or shown.ending == "not needed"
     radius = preview(run.plan, map(run.candidate, run.agents.values()))
     assert [wave.devices for wave in radius.waves][:2] == [sizes[0], sizes[1] - sizes[0]]
