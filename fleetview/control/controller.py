@@ -111,6 +111,7 @@ class ControllerRun:
                     each.result()
         finally:
             if self.leadership.role == "leading":
+                self.running.end()
                 with suppress(LinkError, TimeoutError):
                     async with asyncio.timeout(2):
                         await self._publish(self._topics.controller(self.tenant), b"")

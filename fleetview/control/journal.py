@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.core.rollout.codec import (
     StateDamagedError,
+    dump_counted,
     dump_device,
     dump_head,
     dump_measurement,
     dump_plan,
     dump_target,
+    load_counted,
     load_measurement,
     load_rollout,
 )
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fleetview.core.rollout.events import Outcome
+    from fleetview.core.rollout.logdiff import Counted
     from fleetview.core.rollout.state import Measurement, Rollout
 
-_VERSION = 1
+_VERSION = 2
 _APPLICATION = 0x666C7476
 """`fltv`: what tells this file from any other database."""
 _SCHEMA = """
@@ -47,6 +50,7 @@ CREATE INDEX audit_of ON audit (rollout, id);
 CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX outbox_of ON outbox (topic);
 """
+_SINCE_VERSION_1 = "CREATE TABLE counted (rollout TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID"
 
 
 class JournalError(Exception):
@@ -119,6 +123,8 @@ class Journal:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            if version < _VERSION:
+                db.execute(_SINCE_VERSION_1)
                 db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _version(self) -> int:
@@ -170,6 +176,14 @@ class Journal:
             raise JournalError(_damaged(self.path, str(err))) from None
         return sorted(found, key=lambda rollout: rollout.head.created_s)
 
+    def counted(self) -> dict[str, Counted]:
+        """What was counted of the logs of each rollout. Raises JournalError when that cannot be read."""
+        try:
+            rows = self._db.execute("SELECT rollout, body FROM counted").fetchall()
+            return {name: load_counted(body) for name, body in rows}
+        except (StateDamagedError, sqlite3.DatabaseError) as err:
+            raise JournalError(_damaged(self.path, str(err))) from None
+
     def measurements(self, rollout: str) -> list[Measurement]:
         """All measurements of a rollout, oldest first."""
         with self._reading():
@@ -193,11 +207,18 @@ class Journal:
             )
             self._keep_targets(rollout, rollout.targets)
 
-    def commit(self, decided: Iterable[tuple[Rollout, Outcome]], posts: Iterable[Post]) -> None:
-        """Keep what a round decided, together with what is to be published because of it. Raises JournalError."""
+    def commit(
+        self,
+        decided: Iterable[tuple[Rollout, Outcome]],
+        posts: Iterable[Post],
+        counted: Mapping[str, Counted] | None = None,
+    ) -> None:
+        """Keep what a round decided and counted, and what is to be published because of it. Raises JournalError."""
         with self._writing():
             for rollout, outcome in decided:
                 self._keep(rollout, outcome)
+            rows = ((name, dump_counted(each)) for name, each in (counted or {}).items())
+            self._db.executemany("INSERT OR REPLACE INTO counted VALUES (?, ?)", rows)
             for topic, payload in posts:
                 # Of a retained topic only the latest counts, and an older one that is tried again must not overtake it.
                 self._db.execute("DELETE FROM outbox WHERE topic = ?", (topic,))

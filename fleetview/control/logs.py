@@ -6,12 +6,12 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fleetview.core.rollout.logdiff import Differences, Group, Key, LogDifference, group_of
+from fleetview.core.rollout.logdiff import Counted, Differences, Group, Key, LogDifference, group_of
 from fleetview.core.rollout.state import Rollout, Status
 from fleetview_agent.wire import Address, LogBatch, normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fleetview.core.received import Received
 
@@ -21,6 +21,8 @@ EARLIER_S = 5.0
 """A report comes so much later than what it reports, at most: records from then belong to the change already."""
 _REMEMBERED = 16
 """Batches of a device: what a link repeats is counted once."""
+KEPT_EVERY_S = 15.0
+"""What a crash may cost of the counts. Each time all of them are written, which is some 100 kB."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,19 +30,21 @@ class _Compared:
     """One rollout."""
 
     difference: LogDifference = field(default_factory=LogDifference)
-    began_s: float | None = None
-    """When the first device was updated."""
     updated_s: dict[Address, float] = field(default_factory=dict)
     """When each of the updated devices was."""
     shown: frozenset[Key] = frozenset()
     """The templates that stood out when that was last looked at."""
+    kept_s: float = 0.0
+    """When the counts were last handed to the journal."""
+    is_over: bool = False
 
 
 class LogEvidence:
-    """The comparisons of all rollouts of a controller. It is not kept: after a restart, counting begins anew."""
+    """The comparisons of all rollouts of a controller. After a restart they go on from what the journal kept of them."""
 
-    def __init__(self) -> None:
-        self._compared: dict[str, _Compared] = {}
+    def __init__(self, kept: Mapping[str, Counted] | None = None) -> None:
+        """`kept`: by rollout, what was counted before."""
+        self._compared = {name: _Compared(LogDifference(counted)) for name, counted in (kept or {}).items()}
         self._batches: dict[Address, deque[tuple[str, int]]] = {}
         self._looked_s: float | None = None
 
@@ -87,11 +91,9 @@ class LogEvidence:
     def _since_s(compared: _Compared, rollout: Rollout, address: Address, group: Group) -> float | None:
         """From when its records count; None while nothing does."""
         if group == "control":
-            return compared.began_s
+            return compared.difference.counted.began_s
         since_s = compared.updated_s.setdefault(address, rollout.devices[address].since_s)
-        if compared.began_s is None:
-            compared.began_s = since_s
-            compared.difference.watch({"updated": 1}, 0.0)
+        compared.difference.begin(since_s)
         return since_s
 
     def look(self, rollouts: Iterable[Rollout], now_s: float) -> list[str]:
@@ -127,6 +129,22 @@ class LogEvidence:
             if group is not None:
                 counts[group] += 1
         return counts
+
+    def to_keep(self, rollouts: Iterable[Rollout], now_s: float) -> dict[str, Counted]:
+        """What the journal is to keep now, by rollout: now and then while it goes on, and once it is over."""
+        found: dict[str, Counted] = {}
+        for rollout in rollouts:
+            compared = self._compared.get(rollout.id)
+            if compared is None or compared.is_over or not compared.difference.has_begun:
+                continue
+            if not self._is_compared(rollout):
+                compared.is_over = True
+                compared.difference.end()
+            elif 0 <= now_s - compared.kept_s < KEPT_EVERY_S:
+                continue
+            compared.kept_s = now_s
+            found[rollout.id] = compared.difference.counted
+        return found
 
     def of(self, rollout: str) -> Differences | None:
         """What stands out in a rollout, also when it is over; None when nothing was compared."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetview.control.journal import Journal, Post
@@ -115,7 +116,7 @@ class Running:
         self.epoch = 0
         self.runs: dict[str, Run] = {}
         self._runs_of: dict[Address, list[Run]] = {}
-        self.logs = LogEvidence()
+        self.logs = LogEvidence(journal.counted())
         self._showing = Showing(journal, topics, tenant, self.logs)
         for rollout in journal.rollouts():
             run = self.runs[rollout.id] = Run(rollout, Selection(rollout.plan))
@@ -325,10 +326,16 @@ class Running:
         for name in self.logs.look((run.rollout for run in self.runs.values()), now_s):
             self.runs[name].shown = False
         posts += self._showing.posts(self.runs.values())
-        if posts or any(out.head or out.devices or out.effects for _, out in decided):
-            self._journal.commit(decided, posts)
+        counted = self.logs.to_keep((run.rollout for run in self.runs.values()), now_s)
+        if posts or counted or any(out.head or out.devices or out.effects for _, out in decided):
+            self._journal.commit(decided, posts, counted)
             self._showing.committed()
         return asked
+
+    def end(self) -> None:
+        """Nothing follows: keep what is only kept now and then. Raises JournalError."""
+        if counted := self.logs.to_keep((run.rollout for run in self.runs.values()), inf):
+            self._journal.commit((), (), counted)
 
     def _decide(self, run: Run, now_s: float) -> Outcome:
         was_over = not run.goes_on

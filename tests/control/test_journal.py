@@ -11,7 +11,8 @@ from core.rollout.world import START_S, plan_of
 from fleetview.control.journal import Journal, JournalError, Post
 from fleetview.core.rollout import codec, machine
 from fleetview.core.rollout.events import Audit, Candidate, MembersFrozen, Outcome, Tick
-from fleetview_agent.wire import Address
+from fleetview.core.rollout.logdiff import Count, Counted, Key, Seen
+from fleetview_agent.wire import Address, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,29 @@ def test_what_was_committed_is_there_again(tmp_path: Path) -> None:
     assert [waiting.post.topic for waiting in again.waiting(10)] == ["a/c"]
     assert all(isinstance(record, Audit) for record in again.records(rollout.id))
     assert again.records(rollout.id)
+
+
+def test_what_was_counted_is_kept_and_replaced(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    for times in (1, 2):
+        seen = Seen(Count(times, {Address("default", "plant-1", "gw-1")}))
+        counted = Counted(began_s=START_S, updated_s=60.0, templates={Key(Level.ERROR, "app", "KeyError <*>"): seen})
+        journal.commit((), (), {"telemetry-1.5.0": counted})
+    journal.close()
+    assert Journal(tmp_path / "j.db").counted() == {"telemetry-1.5.0": counted}
+
+
+def test_a_journal_of_before_logs_were_counted_is_taken_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    rollout = begun(journal)
+    journal.close()
+    with sqlite3.connect(tmp_path / "j.db") as old:
+        old.execute("DROP TABLE counted")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    again = Journal(tmp_path / "j.db")
+    assert [each.id for each in again.rollouts()] == [rollout.id]
+    assert again.counted() == {}
 
 
 def test_a_round_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:

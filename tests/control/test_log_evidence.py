@@ -9,6 +9,7 @@ from support.wait import until
 
 from control.operators import NAME, QUICK, controlling, desk_of, plan_of
 from fleetview.cli.rollout_text import show_lines
+from fleetview.control.journal import Journal
 from fleetview.core.rollout.board import Board, Key, Shown
 from fleetview.tui.columns import Now
 from fleetview.tui.glyphs import ASCII
@@ -45,6 +46,23 @@ async def test_what_only_updated_devices_log_is_shown(broker: Broker, tmp_path: 
     rows = rollout_rows(shown, Board(), Now(0.0, now_s), 120, ASCII, unfolded=frozenset())
     drawn = ["".join(span.text for span in row.line) for row in rows]
     assert any("new on updated devices  ERROR" in line and line.endswith("never on the others") for line in drawn)
+
+
+async def test_a_restart_goes_on_counting(broker: Broker, tmp_path: Path) -> None:
+    async with following(broker.url, fleet_of(12, logs_of=LOGS)), desk_of(broker) as desk:
+        async with controlling(broker, tmp_path / "j.db"):
+            await until(lambda: desk.leaders)
+            await desk.start(plan_of(**BAKES))
+            await until(lambda: NAME in desk.rollouts and desk.rollouts[NAME].log_differences, within_s=60)
+        journal = Journal(tmp_path / "j.db")
+        (before,) = journal.counted().values()
+        journal.close()
+        desk.rollouts.clear()
+        async with controlling(broker, tmp_path / "j.db"):
+            await until(lambda: NAME in desk.rollouts and desk.rollouts[NAME].log_differences, within_s=60)
+    (each,) = desk.rollouts[NAME].log_differences
+    (known,) = (seen for key, seen in before.templates.items() if key.template == each.template)
+    assert each.times >= known.updated.times > 0
 
 
 async def test_a_plan_may_do_without(broker: Broker, tmp_path: Path) -> None:

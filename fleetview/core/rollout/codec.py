@@ -2,21 +2,26 @@
 
 plan      once, with its digest            targets   each once, by key
 head      whenever `Outcome.head`          device    each in `Outcome.devices`
+counted   what its devices logged, now and then
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from fleetview.core.rollout.logdiff import Counted, Key, Seen
 from fleetview.core.rollout.plan import Plan
 from fleetview.core.rollout.state import STATE_VERSION, DeviceState, Head, Measurement, Rollout
 from fleetview.core.rollout.target import Target
 
 _HEAD, _DEVICE, _MEASUREMENT = TypeAdapter(Head), TypeAdapter(DeviceState), TypeAdapter(Measurement)
 _TARGET, _PLAN = TypeAdapter(Target), TypeAdapter(Plan)
+_COUNTED = TypeAdapter(tuple[Counted, list[tuple[Key, Seen]]])
+"""Templates as a list: a key of three parts is none in JSON."""
 
 
 class StateDamagedError(ValueError):
@@ -52,6 +57,18 @@ def load_measurement(data: bytes | str) -> Measurement:
     """The measurement of `dump_measurement`. Raises StateDamagedError."""
     found: Measurement = _load(_MEASUREMENT, data, "a measurement")
     return found
+
+
+def dump_counted(counted: Counted) -> bytes:
+    """JSON of what was counted of logs: 100 bytes for each template, and 40 for each device that logged it."""
+    return _COUNTED.dump_json((replace(counted, templates={}), list(counted.templates.items())))
+
+
+def load_counted(data: bytes | str) -> Counted:
+    """What `dump_counted` got. Raises StateDamagedError."""
+    found: tuple[Counted, list[tuple[Key, Seen]]] = _load(_COUNTED, data, "what was counted of logs")
+    found[0].templates.update(found[1])
+    return found[0]
 
 
 def load_rollout(

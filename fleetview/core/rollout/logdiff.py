@@ -75,7 +75,9 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Count:
+class Count:
+    """How often a template was logged in one group, and by which devices."""
+
     times: int = 0
     devices: set[Address] = field(default_factory=set)
 
@@ -86,10 +88,30 @@ class _Count:
 
 
 @dataclass(slots=True)
-class _Seen:
-    updated: _Count = field(default_factory=_Count)
-    control: _Count = field(default_factory=_Count)
+class Seen:
+    """What is known of one template."""
+
+    updated: Count = field(default_factory=Count)
+    control: Count = field(default_factory=Count)
     example: str = ""
+
+
+@dataclass(slots=True)
+class Counted:
+    """All that a comparison has counted: what is kept of it."""
+
+    began_s: float | None = None
+    """When the first device was updated, seconds since 1970; None: before that, nothing is counted."""
+    left_out: int = 0
+    """Records of templates beyond `MAX_TEMPLATES`."""
+    most_updated: int = 0
+    """Devices that were updated at once."""
+    compared_s: float = 0.0
+    """For how long both groups were there."""
+    updated_s: float = 0.0
+    """Devices times seconds, of the updated ones and of the others."""
+    control_s: float = 0.0
+    templates: dict[Key, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,44 +152,44 @@ class Differences:
 class LogDifference:
     """Counts what the devices of one rollout log, from when the first of them is updated."""
 
-    def __init__(self) -> None:
-        self.left_out = 0
-        """Records of templates beyond `MAX_TEMPLATES`."""
-        self._seen: dict[Key, _Seen] = {}
-        self._watched_s: dict[Group, float] = {"updated": 0.0, "control": 0.0}
-        """Devices times seconds."""
-        self._compared_s = 0.0
-        self._most_updated = 0
+    def __init__(self, counted: Counted | None = None) -> None:
+        """`counted`: what another one has counted until now."""
+        self.counted = Counted() if counted is None else counted
 
     @property
     def has_begun(self) -> bool:
         """Whether a device has been updated: before that, nothing is counted."""
-        return self._most_updated > 0
+        return self.counted.began_s is not None
 
-    def __len__(self) -> int:
-        """Templates that are kept."""
-        return len(self._seen)
+    def begin(self, at_s: float) -> None:
+        """The first device is updated, at this time in seconds since 1970."""
+        if self.counted.began_s is None:
+            self.counted.began_s = at_s
+            self.counted.most_updated = 1
 
     def watch(self, devices: Mapping[Group, int], for_s: float) -> None:
         """So many devices were in each group for so long: rates are by device and time, both over the same window."""
-        self._most_updated = max(self._most_updated, devices.get("updated", 0))
-        if self.has_begun:
-            if devices.get("updated") and devices.get("control"):
-                self._compared_s += for_s
-            for group in self._watched_s:
-                self._watched_s[group] += devices.get(group, 0) * for_s
+        if not self.has_begun:
+            return
+        counted, updated, control = self.counted, devices.get("updated", 0), devices.get("control", 0)
+        counted.most_updated = max(counted.most_updated, updated)
+        if updated and control:
+            counted.compared_s += for_s
+        counted.updated_s += updated * for_s
+        counted.control_s += control * for_s
 
     def take(self, group: Group, address: Address, level: Level, service: str, message: str) -> None:
         """Count one record of a device that was in a group when it came."""
         if not self.has_begun:
             return
+        templates = self.counted.templates
         key = Key(level, clean(service)[:MAX_CHARS], template_of(message))
-        seen = self._seen.get(key)
+        seen = templates.get(key)
         if seen is None:
-            if len(self._seen) >= MAX_TEMPLATES:
-                self.left_out += 1
+            if len(templates) >= MAX_TEMPLATES:
+                self.counted.left_out += 1
                 return
-            seen = self._seen[key] = _Seen()
+            seen = templates[key] = Seen()
         if group == "control":
             seen.control.take(address)
             return
@@ -176,6 +198,11 @@ class LogDifference:
         if not seen.example or example < seen.example:  # the same one, in whatever order they come
             seen.example = example
 
+    def end(self) -> None:
+        """Nothing more will come: only what stands out is still of use."""
+        kept = {each.key for each in self._outstanding()}
+        self.counted.templates = {key: seen for key, seen in self.counted.templates.items() if key in kept}
+
     def result(self) -> Differences:
         """What stands out: at least `LEAST_DEVICES` log it, and the others never, or less than a fifth as often.
 
@@ -183,16 +210,15 @@ class LogDifference:
         by devices and times.
         """
         found = sorted(self._outstanding(), key=_importance)
-        return Differences(
-            tuple(found[:MAX_DIFFERENCES]), max(0, len(found) - MAX_DIFFERENCES), self.left_out, self._compared_s
-        )
+        more = max(0, len(found) - MAX_DIFFERENCES)
+        return Differences(tuple(found[:MAX_DIFFERENCES]), more, self.counted.left_out, self.counted.compared_s)
 
     def _outstanding(self) -> Iterator[Difference]:
-        updated_s, control_s = self._watched_s["updated"], self._watched_s["control"]
+        updated_s, control_s = self.counted.updated_s, self.counted.control_s
         if updated_s <= 0 or control_s <= 0:
             return
-        least = min(LEAST_DEVICES, self._most_updated)
-        for key, seen in self._seen.items():
+        least = min(LEAST_DEVICES, self.counted.most_updated)
+        for key, seen in self.counted.templates.items():
             ours, theirs = seen.updated, seen.control
             if len(ours.devices) < least or len(ours.devices) * control_s / updated_s < EXPECTED:
                 continue

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetview.core.rollout import logdiff
+from fleetview.core.rollout.codec import dump_counted, load_counted
 from fleetview.core.rollout.events import MeasurementTaken
 from fleetview.core.rollout.logdiff import Difference, LogDifference, group_of, template_of
 from fleetview.core.rollout.metrics import judge_metric
@@ -38,6 +39,7 @@ def device(number: int) -> Address:
 
 def compared(records: list[Record], *, updated: int = 3, control: int = 30) -> LogDifference:
     found = LogDifference()
+    found.begin(1000.0)
     found.watch({"updated": updated, "control": control}, 60.0)
     for group, number, level, message in records:
         found.take(group, device(number), level, "app", message)
@@ -77,10 +79,10 @@ def test_the_order_in_which_records_come_does_not_matter(records: list[Record], 
 @given(RECORDS)
 def test_every_record_is_counted_once(records: list[Record]) -> None:
     found = compared(records)
-    seen = found._seen.values()
+    seen = found.counted.templates.values()
     assert sum(each.updated.times + each.control.times for each in seen) == len(records)
-    assert found.left_out == 0
-    assert all(len(key.template) <= logdiff.MAX_CHARS for key in found._seen)
+    assert found.counted.left_out == 0
+    assert all(len(key.template) <= logdiff.MAX_CHARS for key in found.counted.templates)
 
 
 @given(st.text(max_size=3000))
@@ -96,7 +98,7 @@ def test_it_keeps_so_many_templates_and_devices_and_counts_the_rest() -> None:
     ]
     found = compared([("updated", 0, Level.ERROR, word) for word in letters])
     assert len(letters) == 1352
-    assert (len(found), found.left_out) == (logdiff.MAX_TEMPLATES, 352)
+    assert (len(found.counted.templates), found.counted.left_out) == (logdiff.MAX_TEMPLATES, 352)
     many = compared([("updated", number, Level.ERROR, "x") for number in range(500)], updated=500, control=5000)
     assert (only(many).devices, only(many).times) == (logdiff.MAX_DEVICES, 500)
     crowd = compared([("updated", number, Level.ERROR, word) for word in letters[:30] for number in (0, 1)])
@@ -131,11 +133,28 @@ def test_the_worst_comes_first() -> None:
     assert [each.key.level for each in compared(records).result().found] == [Level.ERROR, Level.WARN, Level.INFO]
 
 
+@given(RECORDS)
+def test_what_was_counted_is_the_same_when_it_was_kept(records: list[Record]) -> None:
+    found = compared(records)
+    again = LogDifference(load_counted(dump_counted(found.counted)))
+    assert again.counted == found.counted
+    assert again.result() == found.result()
+
+
+def test_when_nothing_more_comes_only_what_stands_out_is_kept() -> None:
+    ours: list[Record] = [("updated", number, Level.ERROR, "KeyError") for number in (0, 1)]
+    found = compared([*ours, ("control", 5, Level.INFO, "all is well")])
+    before = found.result()
+    found.end()
+    assert found.result() == before
+    assert len(found.counted.templates) == 1
+
+
 def test_before_a_device_is_updated_nothing_counts() -> None:
     found = LogDifference()
     found.watch({"control": 30}, 600.0)
     found.take("control", device(1), Level.ERROR, "app", "x")
-    assert len(found) == 0
+    assert not found.counted.templates
 
 
 def test_who_is_updated_and_who_is_not() -> None:
