@@ -5,7 +5,6 @@ The gate of the devices is judged first, from MQTT alone, and fails at once; met
 
 from __future__ import annotations
 
-from operator import add
 from typing import NamedTuple
 
 from fleetview.core.rollout.plan import DEVICES_GATE
@@ -77,20 +76,19 @@ class Fates(NamedTuple):
 
 
 def judge_devices(rollout: Rollout) -> Measurement:
-    """The gate of the devices: each wave so far, for one of an earlier wave may still turn bad, and all of them together."""
-    max_bad = rollout.plan.max_bad
-    found = in_all = Fates(0, 0, 0, 0)
+    """The gate of the devices: of each wave so far, for a device of an earlier one may still turn bad."""
+    max_bad, finished_in_all = rollout.plan.max_bad, 0
+    found = Fates(0, 0, 0, 0)
     for wave in range(rollout.head.wave + 1):
         found = _fates(rollout, wave)
-        in_all = Fates(*map(add, in_all, found))
-        for fates, whose in ((found, f"wave {wave + 1}"), (in_all, f"waves 1 to {wave + 1}")):
-            if fates.fails(max_bad):
-                text = f"{fates.bad} of {count(fates.finished, 'finished device')} of {whose} bad"
-                return _measured(rollout, "fail", fates, text, "a retry of those devices, or a skip")
+        finished_in_all += found.finished
+        if found.fails(max_bad):
+            text = f"{found.bad} of {count(found.finished, 'finished device')} of wave {wave + 1} bad"
+            return _measured(rollout, "fail", found, text, "a retry of those devices, or a skip")
     are = "is" if found.bad == 1 else "are"
     turn = f"{count(found.allowed(max_bad) + 1, 'bad device')} of {found.finished} would fail it; there {are} {found.bad}"
     text = f"{found.bad} of {count(found.finished, 'finished device')} bad"
-    if not in_all.finished:
+    if not finished_in_all:
         return _measured(rollout, "inconclusive", found, "no device has finished", "a device that has")
     # While it bakes, one that is underway is one that came back: it blocks nothing.
     open_ones = rollout.tally[rollout.head.wave][Stage.WAITING] + found.underway
