@@ -200,7 +200,7 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
 def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:
     sign = glyphs.folded if folded else glyphs.unfolded
     to = "pilot" if wave.pilot else wave.to
-    head = Span(f" {sign} wave {wave.number:<3}{to:>6}  {fit(count(wave.devices), 13)}", "bold" if wave.started else "dim")
+    head = Span(f" {sign} wave {wave.number:<3}{to:>6}  {fit(count(wave.devices), 14)}", "bold" if wave.started else "dim")
     state = _wave_state(wave, public, now, glyphs)
     room = 24 + 2 * len(public.gates)
     return (head, *state, Span(" " * max(0, room - line_width(state))), *counted(wave.counts))

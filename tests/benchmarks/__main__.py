@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import asking, export, fleet, ingest, logs, pictures, rounds, startup, steady, twin
+from benchmarks import asking, export, fleet, ingest, logs, pictures, rollout_screen, rounds, startup, steady, twin
 from benchmarks.figures import table
 
 GROUPS = {
@@ -20,6 +20,7 @@ GROUPS = {
     "export": export.figures,
     "twin": twin.figures,
     "rounds": rounds.figures,
+    "rollout-screen": rollout_screen.figures,
 }
 
 

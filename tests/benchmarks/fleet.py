@@ -74,14 +74,14 @@ def p95_ms(seconds: list[float]) -> float:
     return quantiles(seconds, n=20)[-1] * 1000
 
 
-def keys_to_row(terminal: Terminal, keys: int) -> list[float]:
-    """Seconds from each key until the cursor's row has moved."""
+def keys_to_row(terminal: Terminal, keys: int, header: int = 2) -> list[float]:
+    """Seconds from each key until the cursor's row has moved, below a header of so many rows."""
     found = []
     for _ in range(keys):
         terminal.pump_for(GAP_S)
-        before = terminal.bar()
-        found.append(terminal.latency("\x1b[B", lambda: terminal.bar() != before))  # noqa: B023  # called at once
-        if terminal.bar() == 45:  # the bar has come to the bottom: from there the rows move, and it does not
+        before = terminal.bar(header)
+        found.append(terminal.latency("\x1b[B", lambda: terminal.bar(header) != before))  # noqa: B023  # called at once
+        if terminal.bar(header) == 45:  # the bar has come to the bottom: from there the rows move, and it does not
             terminal.type("\x1b[H")
     return found
 

@@ -146,11 +146,10 @@ class Terminal:
         """The colours behind a column of the screen, from the top."""
         return [self._screen.buffer[y][column].bg for y in range(self._screen.lines)]
 
-    def bar(self) -> int | None:
-        """The row of the cursor bar: the one whose background no other row of the list has."""
-        column = 4
-        grounds = [self._screen.buffer[y][column].bg for y in range(self._screen.lines)]
-        alone = [y for y, ground in enumerate(grounds) if grounds.count(ground) == 1 and y > 1]
+    def bar(self, header: int = 2) -> int | None:
+        """The row of the cursor bar: the one below the header whose background no other row has."""
+        grounds = self.backgrounds(4)
+        alone = [y for y, ground in enumerate(grounds) if grounds.count(ground) == 1 and y >= header]
         return alone[0] if len(alone) == 1 else None
 
     def latency(self, keys: str, changed: Callable[[], bool], timeout_s: float = 5.0) -> float:
