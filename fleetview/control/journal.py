@@ -231,7 +231,8 @@ class Journal:
         self._keep_targets(rollout, outcome.targets)
         db.executemany(
             "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
-            ((name, str(address), dump_device(rollout.devices[address])) for address in outcome.devices),
+            # In the order of the key: ten thousand rows in any other order take half as long again.
+            ((name, str(address), dump_device(rollout.devices[address])) for address in sorted(outcome.devices)),
         )
         db.executemany(
             "INSERT INTO measurement (rollout, body) VALUES (?, ?)",
