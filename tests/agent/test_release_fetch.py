@@ -11,7 +11,8 @@ import pytest
 from support.releases import Shop, shop
 
 from fleetview_agent.release.errors import BrokenOffError, RefusedError
-from fleetview_agent.release.fetch import Download, Way, shown_url, small, url_problem
+from fleetview_agent.release.fetch import Download, Way, small
+from fleetview_agent.release.urls import shown_url, url_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

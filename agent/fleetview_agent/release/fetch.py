@@ -23,8 +23,8 @@ from urllib.parse import unquote, urlsplit
 
 from fleetview_agent import __version__, durable
 from fleetview_agent.release.errors import BrokenOffError, RefusedError
+from fleetview_agent.release.urls import shown_url
 
-SCHEMES = ("http", "https", "file")
 CHUNK = 32 * 1024
 
 _STALLED_BYTES = 1024
@@ -43,26 +43,6 @@ class Way:
     rate_bytes_s: float
     most_bytes: int
     ca: Path | None = None
-
-
-def url_problem(url: str) -> str | None:
-    """Why nothing can be fetched from there, if so."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        parts = urlsplit("")
-    expected = f"a URL with {', '.join(SCHEMES)} expected"
-    if parts.scheme not in SCHEMES or not all(" " < char < "\x7f" for char in url):
-        return expected
-    if parts.scheme == "file":
-        return None if parts.path.startswith("/") and parts.netloc in {"", "localhost"} else expected
-    return None if parts.hostname else expected
-
-
-def shown_url(url: str) -> str:
-    """The URL for a person to read, without a password and without what stands behind `?`, which may be one."""
-    return re.sub(r"(//)[^/@]*@", r"\1", url).partition("?")[0]
 
 
 class Download:

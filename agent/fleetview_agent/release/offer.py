@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from fleetview_agent.release.fetch import shown_url, url_problem
 from fleetview_agent.release.manifest import version_of
 from fleetview_agent.release.model import Offer
 from fleetview_agent.release.settings import Ota
+from fleetview_agent.release.urls import shown_url, url_problem
 from fleetview_agent.wire import ReleaseOffer
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")

@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from fleetview_agent.release import machine, model
 from fleetview_agent.release.errors import BrokenOffError, ReleaseError
@@ -23,8 +24,10 @@ from fleetview_agent.release.model import State
 from fleetview_agent.release.offer import offer_of, problem_of
 from fleetview_agent.release.settings import Ota
 from fleetview_agent.release.shelf import Recovered, Shelf
-from fleetview_agent.release.work import Work
 from fleetview_agent.wire import ReleaseOffer, ReleaseReport
+
+if TYPE_CHECKING:
+    from fleetview_agent.release.work import Work
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -94,7 +97,6 @@ class Updater:
         self._settings = settings
         self._shelf = shelf
         self._device = device
-        self._work = Work(settings, shelf)
         self._rng = rng
         self._clock = clock or Clock()
         verify_s = verify_s if settings.verify_s is None else settings.verify_s
@@ -258,6 +260,13 @@ class Updater:
             self._effects += 1
             self._task = asyncio.create_task(self._carry_out(self._to_do.pop(0), self._effects), name="release")
 
+    @cached_property
+    def _work(self) -> Work:
+        # Most devices are offered nothing for weeks: what unpacking takes is half a MiB of their memory until then.
+        from fleetview_agent.release.work import Work  # noqa: PLC0415
+
+        return Work(self._settings, self._shelf)
+
     async def _carry_out(self, effect: model.Effect, number: int) -> None:
         self._work.begin()
         event: model.Event
@@ -332,8 +341,8 @@ class Updater:
     async def _call_off(self) -> None:
         task, self._task = self._task, None
         self._effects += 1
-        self._work.call_off()
         if task is not None:
+            self._work.call_off()
             await asyncio.wait({task}, timeout=_PATIENCE_S)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
