@@ -22,7 +22,7 @@ def nothing_shown(view: LogView) -> str:
         return ""
     if view.hidden:
         of = f"none of {view.hidden:,} records passes" if view.hidden > 1 else "the only record there is does not pass"
-        return f"{of}: esc takes the filter away, - asks for lower levels"
+        return f"{of}: esc takes the filter away, - lowers the level"
     return "no records yet: those that come are shown here"
 
 
