@@ -17,13 +17,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from fleetview_agent.endpoint import BrokerUrl, Failure, FailureKind, LinkError, TlsFiles
 from fleetview_agent.hearers import TopicHearers
+from fleetview_agent.linkstates import Backoff, Connecting, LinkState, Refused, Stopped, Up
 from fleetview_agent.mqtt import Incoming, Session, WillMessage, open_session
 from fleetview_agent.pacing import Reassertion, backoff_s
 from fleetview_agent.wire import Address, Birth, Channel, State, Topics, WireError, decode, encode
+
+__all__ = ["Destination", "Link", "LinkState", "Up"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,60 +44,6 @@ class _NoGoodbyeError(Exception):
     def __init__(self, *, cancelled: bool) -> None:
         super().__init__()
         self.cancelled = cancelled
-
-
-@dataclass(frozen=True, slots=True)
-class Connecting:
-    """On the way to the broker."""
-
-    word: Literal["connecting"] = "connecting"
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """Connected."""
-
-    session: Session
-    word: Literal["up"] = "up"
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waiting after a failure."""
-
-    failure: Failure
-    retry_in_s: float
-    word: Literal["backoff"] = "backoff"
-
-    @property
-    def words(self) -> str:
-        return self.failure.words
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Waiting long, because the broker does not let this device in."""
-
-    failure: Failure
-    retry_in_s: float
-    word: Literal["refused"] = "refused"
-
-    @property
-    def words(self) -> str:
-        return self.failure.words
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Over, on request."""
-
-    word: Literal["stopped"] = "stopped"
-    words: str = ""
-
-
-LinkState = Connecting | Up | Backoff | Refused | Stopped
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from fleetview_agent.modules.lifecycle import (
     Lives,
     Start,
     Stop,
+    behind_is,
 )
 from fleetview_agent.modules.output import Output, Sink
 from fleetview_agent.modules.probes import Question
@@ -215,7 +216,7 @@ class Supervisor:
             self._all_ended.set()
 
     def _announce(self, news: Became, quiet: bool = False) -> None:  # noqa: FBT001, FBT002  (Surroundings.became)
-        words = f"module {news.name} is {news.state}" + (f": {news.reason}" if news.reason else "")
+        words = f"module {news.name} is {behind_is(news.state)}" + (f": {news.reason}" if news.reason else "")
         level = logging.DEBUG if quiet else _LEVELS.get(news.state, logging.INFO)
         _log.log(level, words, extra={"module_name": news.name, "state": news.state})
         changed, self._changed = self._changed, asyncio.Event()

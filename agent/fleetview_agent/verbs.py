@@ -14,6 +14,7 @@ from fleetview_agent import __version__
 from fleetview_agent.commands import Answer, Verb
 from fleetview_agent.config import LogLevel as LevelName
 from fleetview_agent.loglevel import LogLevel
+from fleetview_agent.modules.lifecycle import behind_is
 from fleetview_agent.supervisor import Supervisor
 
 RESTART_S = 60.0
@@ -58,7 +59,7 @@ def restart_module(supervisor: Supervisor) -> Verb:
             return
         why = f": {info.reason}" if info.reason else ""
         well = {"running", "stopped"} if supervisor.is_function(name) else {"running"}
-        yield Answer("succeeded" if info.state in well else "failed", f"module {name} is {info.state}{why}")
+        yield Answer("succeeded" if info.state in well else "failed", f"module {name} is {behind_is(info.state)}{why}")
 
     return answers
 

@@ -17,6 +17,7 @@ from fleetview.cli.snapshot import LONGEST_S, QUIET_S, listening
 from fleetview.cli.text import wants_colour
 from fleetview.config import masked, resolve
 from fleetview.core.ages import age
+from fleetview.core.numbers import counted
 from fleetview.core.servers import ALERTMANAGER, PROMETHEUS, Health
 from fleetview.feeds.states import Up
 from fleetview_agent.endpoint import LinkError
@@ -117,17 +118,17 @@ def _seen(context: Context, feed: FleetFeed, *, complete: bool) -> Iterator[Find
 
 
 def _roster(context: Context, feed: FleetFeed, *, complete: bool) -> Finding:
-    count = len(feed.fleet.devices)
+    found = len(feed.fleet.devices)
     where = f"below {context.root}" + ("" if context.scope.tenant is None else f" in {context.scope}")
-    if not count:
+    if not found:
         # Mosquitto grants every subscription and then delivers nothing, so this is all that an ACL can be seen by.
         words = f"no device {where}: is root and scope right, may this user read it, and does any agent run?"
         return Finding("roster", "warning", words)
     if feed.fleet.malformed or feed.connection.counts.unknown_topics:
-        bad = feed.fleet.malformed + feed.connection.counts.unknown_topics
-        return Finding("roster", "warning", f"{count} devices {where}; {bad} messages are not as the contract has them")
+        bad = counted(feed.fleet.malformed + feed.connection.counts.unknown_topics, "message")
+        return Finding("roster", "warning", f"{counted(found, 'device')} {where}; {bad} not as the contract has it")
     more = "" if complete else f", and more were still coming after {LONGEST_S:g} s"
-    return Finding("roster", "ok", f"{count} devices {where}{more}")
+    return Finding("roster", "ok", f"{counted(found, 'device')} {where}{more}")
 
 
 async def _prometheus(context: Context) -> list[Finding]:

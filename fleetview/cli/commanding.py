@@ -24,11 +24,11 @@ from fleetview.core.commandplan import (
     PlanError,
     checked_args,
     consequence,
-    counted,
     expires,
     verb_named,
 )
 from fleetview.core.commandtargets import TargetError, Targets, parse_targets
+from fleetview.core.numbers import counted
 from fleetview.feeds.bundles import file_name, write_bundle
 from fleetview.paths import state_dir
 from fleetview.who import operator

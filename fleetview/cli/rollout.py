@@ -16,6 +16,7 @@ from fleetview.cli.options import with_connection
 from fleetview.cli.snapshot import LONGEST_S, QUIET_S, listening
 from fleetview.cli.text import fitted, narrate
 from fleetview.config import ConfigError, resolve
+from fleetview.core.numbers import counted
 from fleetview.who import operator
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.topics import Address, Topics
@@ -115,7 +116,7 @@ def list_(flags: Flags, *, as_json: AsJson = False) -> int:
             else:
                 for line in list_lines(found, desk.board, time()):
                     print(fitted(line, sys.stdout))
-                narrate(f"{len(found)} rollouts")
+                narrate(counted(len(found), "rollout"))
         return 0
 
     return asyncio.run(show())

@@ -93,7 +93,7 @@ def _show(shown: Shown, board: Board, now_s: float) -> Iterator[str]:
     told = f"told {age(now_s - public.at.timestamp())} ago"
     yield f"  run by     {f'{leader.id}, epoch {leader.epoch}' if leader else 'nobody: nothing advances'}; {told}"
     if public.operators:
-        yield f"  present    {', '.join(operator.who for operator in public.operators)}"
+        yield f"  watched by {', '.join(operator.who for operator in public.operators)}"
     yield f"  devices    {_counts(public.counts)} of {public.devices_total:,}"
     yield ""
     rows = [("WAVE", "TO", "DEVICES", "STATE", "STAGES")]
@@ -152,7 +152,9 @@ def _gate(gate: ShownGate, now_s: float) -> Iterator[str]:
         parts.append(f"{latest.devices} of {count(latest.of_devices)}")
         if latest.events is not None:
             parts.append(f"{latest.events:,.0f} events")
-        parts.append(f"over {age(latest.window_s)}, {age(now_s - latest.at.timestamp())} ago")
+        if latest.window_s:
+            parts.append(f"over {age(latest.window_s)}")
+        parts.append(f"{age(now_s - latest.at.timestamp())} ago")
         yield f"       {', '.join(parts)}"
     if gate.turn:
         yield f"       turns with {gate.turn}; when it fails: {gate.on_fail}"

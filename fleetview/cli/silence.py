@@ -15,6 +15,7 @@ from fleetview.cli.text import aligned, fitted, narrate
 from fleetview.config import ConfigError, resolve
 from fleetview.core.ages import age
 from fleetview.core.alerts import Place
+from fleetview.core.numbers import counted
 from fleetview.core.silences import MAX_MATCHERS, SilenceState, matchers_for, parse_duration, parse_matcher
 from fleetview.who import user
 from fleetview_agent.wire.errors import WireError
@@ -63,7 +64,8 @@ def add(
         affected = await server.alerts(means)
         devices = {place for alert in affected.alerts if (place := alert.place(context.places)).device is not None}
         narrate(f"keeps quiet for {age(seconds)}: {' '.join(map(_shown, means))}")
-        narrate(f"{len(affected.alerts)} alerts on {len(devices)} devices now, and all that come; {by}: {one_line(comment)}")
+        what = f"{counted(len(affected.alerts), 'alert')} on {counted(len(devices), 'device')}"
+        narrate(f"{what} now, and all that come; {by}: {one_line(comment)}")
         if not _agreed(yes):
             return NO
         # By its clock, for ours may be off by more than the silence is to last.

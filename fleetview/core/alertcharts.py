@@ -40,7 +40,7 @@ def _panel(name: str, query: str, found: Comparison | None, severity: str) -> Pa
     if found is not None:
         bad = "critical" if severity_rank(severity) <= _CRITICAL_RANK else "degraded"
         thresholds[bad] = float(found.bound)
-        title += f": fires at {found.operator} {found.bound}"
+        title += f": fires when {found.operator} {found.bound}"
     below = found is not None and found.below
     return Panel(title, query, thresholds=thresholds, below=below, from_bounds=True)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from fleetview.core.ages import age
+from fleetview.core.numbers import counted
 from fleetview.core.series import Series, step_s
 
 RANGES_S = (900, 1_800, 3_600, 3 * 3_600, 6 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 7 * 86_400, 14 * 86_400, 30 * 86_400)
@@ -140,8 +141,8 @@ def trouble_with(courses: Iterable[Sequence[float | None]]) -> str | None:
     infinite = sum(math.isinf(value) for value in said)
     if nans == len(said):
         return "not a number (NaN): nothing to divide by"
-    words = [f"not a number (NaN) in {nans:,} columns"] if nans else []
-    words += [f"infinite in {infinite:,} columns, drawn at the edge"] if infinite else []
+    words = [f"not a number (NaN) in {counted(nans, 'column')}"] if nans else []
+    words += [f"infinite in {counted(infinite, 'column')}, drawn at the edge"] if infinite else []
     return ", ".join(words) or None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from fleetview.core.ages import age
 from fleetview.core.device import Connectivity, Device
+from fleetview.core.numbers import counted
 from fleetview.core.query.values import duration_s
 from fleetview.core.text import clean
 from fleetview_agent.wire import Address
@@ -113,11 +114,6 @@ def expires(text: str) -> float:
 # -- the consequence in numbers
 
 _GONE = (Connectivity.OFFLINE, Connectivity.LOST, Connectivity.SLEEPING, Connectivity.UNSEEN)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 device`, `31 devices`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def how_many(devices: Sequence[Device]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleetview.demo.broker import free_port
 from fleetview.demo.children import Child
-from fleetview.demo.modules import Played, module_tables
+from fleetview.demo.modules import APPLICATION, Played, Ports, module_tables
 
 AGENTS = 3
 VERIFY_S = 15
@@ -36,7 +36,7 @@ verify_s = {VERIFY_S}
 
 [[logs.files]]
 path = {text(str(app_log))}
-service = "metrology"
+service = {text(APPLICATION)}
 {modules}"""
 
 
@@ -55,7 +55,7 @@ def make_app_log(child: Child) -> Path:
 def start_agent(child: Child, app_log: Path, broker_url: str, played: tuple[Played, ...] = (), *, well: bool = True) -> None:
     """Starts it, behind everything else. Its modules go wrong on schedule, unless all is to be `well`."""
     config = child.folder / "agent.toml"
-    tables = module_tables(played, child.folder, free_port(), well=well)
+    tables = module_tables(played, child.folder, Ports(free_port(), free_port()), well=well)
     config.write_text(_config(child.name, broker_url, child.folder, app_log, tables), encoding="utf-8")
     command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(config)]
     # A variable that configures agents on this machine would outrank the file, and send the demo's to a real broker.

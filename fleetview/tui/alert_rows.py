@@ -212,7 +212,7 @@ def rule_span(rule: Rule, glyphs: Glyphs) -> Span:
 
 def group_head(width: int) -> Line:
     """The titles of the list of groups."""
-    return (Span(fit(f"{' ' * GUTTER}{'RECEIVER':<18} {'FIRING':>6} {'QUIET':>6}  TOLD TOGETHER", width), "head"),)
+    return (Span(fit(f"{' ' * GUTTER}{'RECEIVER':<20} {'FIRING':>6} {'QUIET':>6}  TOLD TOGETHER", width), "head"),)
 
 
 def group_words(group: AlertGroup) -> str:
@@ -232,7 +232,7 @@ def group_row(group: AlertGroup, places: Places, glyphs: Glyphs) -> Line:
     on = f" on {devices:,} device{'s' * (devices != 1)}" if devices else ""
     quiet = len(group.alerts) - len(firing)
     return (
-        Span(f"{glyphs.trouble[trouble]} ", style),
+        Span(f"{' ' * GUTTER}{glyphs.trouble[trouble]} ", style),
         Span(fit(group.receiver, 18)),
         Span(f" {len(firing):>6,} {quiet:>6,}  ", style),
         Span(visible(group_words(group)) + on, "dim" if rank is None else "plain"),

@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from time import monotonic, perf_counter, time
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.events import Event, Key
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
@@ -373,10 +374,14 @@ class FleetApp(App[int]):
         self.copy_to_clipboard(text)
         self.notify(f"copied {'JSON' if as_json else 'the line'} of the record, {len(text):,} characters")
 
+    def action_command_palette(self) -> None:
+        if not CommandPalette.is_open(cast("App[object]", self)):
+            self.push_screen(CommandPalette(placeholder="a device, by any part of its address; or a command"))
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        yield from (
-            command for command in super().get_system_commands(screen) if command.title in {"Theme", "Quit", "Screenshot"}
-        )
+        yield SystemCommand("Theme", "Other colours", self.action_change_theme)
+        yield SystemCommand("Quit", "Leave fleetview", self.action_quit)
+        yield from (command for command in super().get_system_commands(screen) if command.title == "Screenshot")
         yield SystemCommand("Keys", "The keys that work right now", self.action_keys)
         yield SystemCommand("Logs", "The logs of the whole fleet", lambda: self.open_logs(None))
         yield SystemCommand("Alerts", "What fires, of the whole fleet", lambda: self.open_alerts(None))

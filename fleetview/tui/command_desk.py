@@ -23,13 +23,13 @@ from fleetview.core.commandplan import (
     checked_args,
     command_line,
     consequence,
-    counted,
     expires,
     filter_for,
     how_many,
     modules_of,
 )
 from fleetview.core.device import Device
+from fleetview.core.numbers import counted
 from fleetview.core.roster import Changes
 from fleetview.tui.alert_desk import Plan
 from fleetview.tui.spans import visible

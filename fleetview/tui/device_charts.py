@@ -34,7 +34,7 @@ _SHOWN = (
     _Shown(Figure.CPU, "CPU", percent, 1.0, HOT),
     _Shown(Figure.MEMORY, "memory", percent, 1.0, HOT),
     _Shown(Figure.TEMPERATURE_C, "temperature", lambda value: f"{value:.0f} C", 100.0),
-    _Shown(Figure.ERROR_RATE, "errors", lambda value: f"{value * 100:.1f} %", None),
+    _Shown(Figure.ERROR_RATE, "errors", lambda value: f"{value * 100:.1f}%", None),
     _Shown(Figure.P95_S, "p95", lambda value: f"{value * 1000:.0f} ms", None),
     _Shown(Figure.NETWORK_IN, "net in", lambda value: in_words(value, "bytes_per_second"), None),
     _Shown(Figure.NETWORK_OUT, "net out", lambda value: in_words(value, "bytes_per_second"), None),

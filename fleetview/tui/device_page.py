@@ -203,7 +203,7 @@ def _vitals(page: Page, heartbeat: Heartbeat | None, width: int) -> Iterator[Lin
     current = page.device.connectivity is Connectivity.ONLINE
     style: StyleName = "plain" if current else "dim"
     stamp = "" if current else f"{seen(page.device, page.now)} old:  "
-    temperature = "" if vitals.temperature_c is None else f"   {vitals.temperature_c:.0f} °C"
+    temperature = "" if vitals.temperature_c is None else f"   {vitals.temperature_c:.0f} C"
     yield from _field(
         "vitals",
         f"{stamp}CPU {percent(vitals.cpu)}   memory {percent(vitals.memory)}   disk {percent(vitals.disk)}{temperature}",

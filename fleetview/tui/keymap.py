@@ -8,7 +8,8 @@ from typing import Any
 from textual.keys import key_to_character
 from textual.screen import Screen
 
-_ARROWS = {"↑": "up", "↓": "down", "←": "left", "→": "right"}
+_NAMED = {"↑": "up", "↓": "down", "←": "left", "→": "right", "⌫": "bksp"}
+"""Signs that Textual (8.2) shows for keys, by words: not every terminal has them."""
 
 
 _TYPED = {"slash": "/", "backslash": "\\", "at": "@", "minus": "-", "plus": "+", "underscore": "_"}
@@ -56,4 +57,4 @@ def working_keys(screen: Screen[Any]) -> list[Working]:
 
 
 def _plain(name: str) -> str:
-    return _ARROWS.get(name, name)
+    return _NAMED.get(name, name)

@@ -9,10 +9,21 @@ from fleetview.tui.spans import Line, Span, visible
 
 if TYPE_CHECKING:
     from fleetview.core.logbook import Logbook
+    from fleetview.core.logview import LogView
     from fleetview.tui.widgets.log_list import LogList
     from fleetview_agent.wire import Level
 
 _SHOWN_TEXT = 32
+
+
+def nothing_shown(view: LogView) -> str:
+    """What stands where records would be, when there are none; nothing while they are still looked at."""
+    if not view.complete:
+        return ""
+    if view.hidden:
+        of = f"none of {view.hidden:,} records passes" if view.hidden > 1 else "the only record there is does not pass"
+        return f"{of}: esc takes the filter away, - lowers the level"
+    return "no records yet: those that come are shown here"
 
 
 def log_title(records: LogList, book: Logbook, where: str, level: Level, looking_for: str | None) -> Line:

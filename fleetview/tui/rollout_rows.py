@@ -192,9 +192,9 @@ def _facts(shown: Shown, board: Board, now: Now, width: int) -> Iterator[Line]:
         yield (Span(f" nobody runs the rollouts of {visible(shown.key.tenant)}: nothing advances; {told}", "lost"),)
     else:
         yield (Span(f" run by     {visible(leader.id)}, epoch {leader.epoch}; {told}", "dim"),)
-    present = [operator.who for operator in public.operators]
-    if present:
-        yield from wrap(f" present    {', '.join(present)}", width, "dim", 12)
+    watching = [operator.who for operator in public.operators]
+    if watching:
+        yield from wrap(f" watched by {', '.join(watching)}", width, "dim", 12)
 
 
 def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, folded: bool) -> Line:
@@ -290,7 +290,8 @@ def _figures(gate: ShownGate, now: Now) -> Iterator[str]:
     yield f"{count(latest.devices)}{covered}"
     if latest.events is not None:
         yield f"{latest.events:,.0f} events"
-    yield f"over {age(latest.window_s)}, {age(max(0.0, now.unix_s - latest.at.timestamp()))} ago"
+    over = f"over {age(latest.window_s)}, " if latest.window_s else ""  # what counts devices looks at a moment
+    yield f"{over}{age(max(0.0, now.unix_s - latest.at.timestamp()))} ago"
 
 
 def _log_differences(public: PublicRollout, width: int) -> Iterator[Line]:

@@ -1,35 +1,25 @@
-"""How functions come to run: on a clock of the test's own, and in a real agent."""
+"""How functions come to run, on a clock of the test's own."""
 
 from __future__ import annotations
 
-import json
 import random
-import signal
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.agents import agent_process, run_agent, watching
-from support.processes import family
-from support.wait import until
+from support.agents import run_agent
 
 from fleetview_agent.functions.check import flaws
 from fleetview_agent.functions.lives import MOST_AT_ONCE, Call, Dropped, FunctionLives, Run, Unload
-from fleetview_agent.functions.schedule import Schedule, cron_problem
 from fleetview_agent.modules.restarts import MOST_FAILURES
-from fleetview_agent.modules.spec import ModuleSpec, Triggers
+from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.topicfilters import overlaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from support.broker import Broker
 
     from fleetview_agent.functions.lives import Action
 
@@ -295,60 +285,6 @@ def test_no_call_is_made_twice_and_none_vanishes(steps: list[tuple[str, str, flo
     assert len(set(world.made)) == len(world.made)
 
 
-# Schedules
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def test_every_so_often_and_what_was_missed_once() -> None:
-    schedule = Schedule(Triggers(every_s=10), 100.0)
-    now = at("2026-11-25T00:00:00")
-    assert schedule.wait_s(100.0, now) == 10
-    assert list(schedule.due(109.9, now)) == []
-    assert list(schedule.due(110.0, now)) == ["every_s"]
-    assert list(schedule.due(110.0, now)) == []
-    assert list(schedule.due(175.0, now)) == ["every_s"]
-    assert schedule.wait_s(175.0, now) == 5
-
-
-def test_cron_by_the_time_of_day_wherever_the_clock_is_set() -> None:
-    schedule = Schedule(Triggers(cron="0 6 * * *"), 0.0)
-
-    def due(text: str) -> list[str]:
-        return list(schedule.due(0.0, at(text)))
-
-    assert due("2026-11-25T05:59:30") == []
-    assert schedule.wait_s(0.0, at("2026-11-25T05:59:50")) == 10
-    assert due("2026-11-25T06:00:01") == ["cron"]
-    assert due("2026-11-25T06:00:02") == []
-    assert due("2026-11-25T23:00:00") == []
-    assert due("2026-11-28T12:00:00") == ["cron"], "three were missed: one for all"
-    assert due("2026-11-20T01:00:00") == [], "set back"
-    assert due("2026-11-20T06:00:30") == ["cron"]
-
-
-@given(st.lists(st.integers(-7200, 7200), max_size=30))
-def test_a_schedule_never_fires_twice_for_one_time_while_the_clock_only_goes_on(steps: list[int]) -> None:
-    schedule, now, fired = Schedule(Triggers(cron="*/15 * * * *"), 0.0), at("2026-11-25T00:00:01"), list[datetime]()
-    list(schedule.due(0.0, now))
-    for step in steps:
-        now += timedelta(seconds=abs(step))
-        before = now
-        if list(schedule.due(0.0, now)):
-            fired.append(before.replace(minute=before.minute // 15 * 15, second=0))
-    assert len(fired) == len(set(fired))
-
-
-@pytest.mark.parametrize("cron", ["", "x", "* * * *", "61 * * * *", "0 0 30 2 *", "@daily"])
-def test_what_is_no_cron_expression(cron: str) -> None:
-    assert "cron expression" in (cron_problem(cron) or "")
-
-
-# The configuration
-
-
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -413,102 +349,3 @@ def test_config_check_says_what_is_wrong_with_functions_and_rules_that_run_them(
         f'{config}: rules[0].run: app is not a function: set its kind = "function", or use `restart`',
         f"{config}: rules[1].run: no function is called 'reprt'; did you mean report?",
     ]
-
-
-# A real agent
-
-STAYS = """
-import json, sys
-for line in sys.stdin:
-    call = json.loads(line)
-    print("got", call["payload"], flush=True)
-    if call["payload"] == "die":
-        sys.exit(3)
-    answer = {"done": call["id"], "error": "no"} if call["payload"] == "no" else {"done": call["id"]}
-    print(json.dumps(answer), flush=True)
-"""
-
-
-async def test_an_agent_runs_functions_on_their_triggers(tmp_path: Path, broker: Broker) -> None:
-    seen = tmp_path / "seen"
-    modules = {
-        "rule_engine": {},
-        "on-rule": {"kind": "function", "command": ["sh", "-c", f"cat > {seen}; echo written"]},
-        "often": {"kind": "function", "command": ["sh", "-c", "echo tick"], "on": {"every_s": 1}},
-        "slow": {
-            "kind": "function",
-            "command": ["sh", "-c", "sleep 1000 & exec sleep 1000"],
-            "timeout_s": 0.2,
-            "on": {"topics": ["plant/slow"]},
-        },
-        "stays": {
-            "kind": "function",
-            "command": ["python3", "-c", STAYS],
-            "idle_s": 1,
-            "on": {"topics": ["plant/+/order"]},
-            "limits": {"memory_mib": 512},
-        },
-    }
-    rules = [{"name": "boot", "when": "disk >= 0", "run": "on-rule"}]
-    async with watching(broker.url) as watch:
-        with (
-            family(tmp_path / "processes") as ours,
-            agent_process(
-                tmp_path, ours.environ, broker_url=broker.url, heartbeat_interval=0.2, modules=modules, rules=rules
-            ) as agent,
-        ):
-            await until(lambda: watch.heartbeats and seen.exists() and seen.read_text().endswith("\n"))
-            found = json.loads(seen.read_text())
-            assert {"v": 1, "function": "on-rule", "trigger": "rule", "rule": "boot"}.items() <= found.items()
-            await until(lambda: "written" in watch.texts and watch.texts.count("tick") >= 2)
-
-            def states(name: str) -> list[tuple[str | None, str | None]]:
-                beats = [info for beat in watch.heartbeats for info in beat.modules if info.name == name]
-                return [(info.state, info.reason) for info in beats]
-
-            async def order(payload: bytes, topic: str = "plant/3/order") -> None:
-                await watch.session.publish(topic, payload, qos=1)
-
-            await order(b"one")
-            await until(lambda: "got one" in watch.texts)
-            await order(b"two")
-            await until(lambda: "got two" in watch.texts and ("running", "loaded, and idle") in states("stays"))
-            loaded = [command for command in ours.commands() if "for line in sys.stdin" in command]
-            assert len(loaded) == 1, "one process for both"
-            await until(lambda: states("stays")[-1][0] == "stopped")
-            await until(lambda: not [command for command in ours.commands() if "for line in sys.stdin" in command])
-            assert not [text for text in watch.texts if '"done"' in text]
-            await order(b"no")
-            await until(lambda: ("backoff", "it answered: no") in states("stays"))
-            await order(b"die")
-            await until(lambda: ("backoff", "exit status 3") in states("stays"))
-            await order(b"", "plant/slow")
-            await until(lambda: ("backoff", "it took longer than 0.2 s") in states("slow"))
-            await until(lambda: not [command for command in ours.commands() if command == "sleep 1000"])
-            metrics = watch.heartbeats[-1].metrics
-            assert (metrics["function_stays_calls_total"], metrics["function_stays_failures_total"]) == (4, 2)
-            agent.process.send_signal(signal.SIGTERM)
-            assert await agent.ended() == 0
-            assert not ours.alive()
-
-
-async def test_a_function_that_is_killed_with_its_agent_leaves_nothing_behind(tmp_path: Path, broker: Broker) -> None:
-    pids = tmp_path / "pids"
-    command = ["sh", "-c", f"sleep 1000 & echo $! $$ > {pids}; sleep 1000"]
-    modules = {"f": {"kind": "function", "command": command, "on": {"every_s": 1}}}
-
-    def alive() -> list[int]:
-        found = []
-        with suppress(OSError):
-            for pid in map(int, pids.read_text().split()):
-                with suppress(psutil.NoSuchProcess):
-                    found += [pid] if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else []
-        return found
-
-    with (
-        family(tmp_path / "processes") as ours,
-        agent_process(tmp_path, ours.environ, broker_url=broker.url, modules=modules) as agent,
-    ):
-        await until(lambda: len(alive()) == 2)
-        agent.process.kill()
-        await until(lambda: not alive())

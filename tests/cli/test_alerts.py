@@ -117,7 +117,7 @@ def test_a_silence_from_its_beginning_to_its_end(servers: dict[str, str]) -> Non
     assert ran.code == 0
     silence_id = ran.out.strip()
     assert 'keeps quiet for 2h 00m: tenant="acme" site="plant-7" device="gw-1"' in ran.err
-    assert "1 alerts on 1 devices now" in ran.err
+    assert "1 alert on 1 device now" in ran.err
     hot = by_name(fleetview("alerts", "--json", **servers).objects)[HOT]
     assert (hot["state"], hot["silenced_by"]) == ("silenced", [silence_id])
     (listed,) = silence(servers, "list", "--json").objects

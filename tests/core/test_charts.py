@@ -102,7 +102,7 @@ def test_a_scale_is_round() -> None:
 def test_each_trouble_has_its_word() -> None:
     assert trouble_with([[None, None]]) == "no data"
     assert trouble_with([[math.nan, None]]) == "not a number (NaN): nothing to divide by"
-    assert trouble_with([[math.nan, 1.0]]) == "not a number (NaN) in 1 columns"
+    assert trouble_with([[math.nan, 1.0]]) == "not a number (NaN) in 1 column"
     assert trouble_with([[math.inf, 1.0, -math.inf]]) == "infinite in 2 columns, drawn at the edge"
     assert trouble_with([[0.0]]) is None
 

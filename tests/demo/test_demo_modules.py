@@ -10,7 +10,7 @@ from support.agents import watching
 from support.programs import require
 from support.wait import until
 
-from fleetview.demo.modules import PLAYED, module_tables
+from fleetview.demo.modules import APPLICATION, PLAYED, Ports, module_tables
 from fleetview.demo.stage import on_stage
 from fleetview_agent.configload import load
 from fleetview_agent.modules.restarts import Restarts
@@ -65,10 +65,12 @@ def test_no_module_is_ever_given_up_nor_made_to_wait_long() -> None:
 def test_when_all_is_to_be_calm_the_modules_are_too(tmp_path: Path) -> None:
     for played in PLAYED:
         config = tmp_path / "agent.toml"
-        config.write_text(f'agent_id = "a"\nbroker_url = "mqtt://b"\n{module_tables(played, tmp_path, 1, well=True)}')
+        config.write_text(
+            f'agent_id = "a"\nbroker_url = "mqtt://b"\n{module_tables(played, tmp_path, Ports(1, 2), well=True)}'
+        )
         specs = dict(load(config, environ={}).config.module_specs)
         assert specs.pop("telemetry_collector").command is None
-        assert set(specs) == {module.name for module in played}
-        for spec in specs.values():
+        assert set(specs) == {module.name for module in played} | {APPLICATION}
+        for name, spec in specs.items():
             assert spec.command is not None
-            assert spec.command[-1] == "1", "nothing follows the port: no run ends"
+            assert spec.command[-1] == ("2" if name == APPLICATION else "1"), "nothing follows the port: no run ends"

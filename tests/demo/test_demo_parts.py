@@ -182,4 +182,8 @@ async def test_real_agents_report_and_ship_on_stage(monkeypatch: pytest.MonkeyPa
             await until(lambda: names <= {birth.device for birth in watch.births})
             await until(lambda: names <= {topic.split("/")[4] for topic, _, _ in watch.messages if "/lab/" in topic})
             await until(lambda: any(record["service"] == "metrology" for record in watch.records.values()))
+            # Gates of rollouts judge by the requests of each device, these among them.
+            await until(
+                lambda: names <= {topic.split("/")[4] for topic, said, _ in watch.messages if b"requests_total" in said}
+            )
         assert not list(stage.troubles())

@@ -32,7 +32,7 @@ def test_the_panel_of_an_alert_is_its_own_course_and_its_bound() -> None:
     labels = {"tenant": "acme", "site": "plant-1", "device": 'gw"1$', "release": "1.5.0"}
     panel = alert_panel(replace(HOT, query="max by (device) (cpu) > 0.9", own=labels), Places())
     assert panel is not None
-    assert panel.title == "alert TooHot: fires at > 0.9"
+    assert panel.title == "alert TooHot: fires when > 0.9"
     assert panel.thresholds == {"critical": 0.9}
     wanted = 'label_replace(label_replace(label_replace(vector(1), "tenant", "acme", "", ""), "site", "plant-1", "", "")'
     assert panel.query == (
@@ -106,7 +106,7 @@ async def test_the_course_of_an_alert_with_its_bound() -> None:
     setup = AlertSetup(lambda: FakeAlerts(book(hot, alert("Elsewhere", None))))
     async with dashboard(told, size=(120, 36), alerts=setup, monitoring=monitoring(source)) as stage:
         await stage.press("a", "x")
-        await stage.see("alert TooHot: fires at > 0.9")
+        await stage.see("alert TooHot: fires when > 0.9")
         await stage.see("✗ 0.97")
         asked = [query for query, *_ in source.asked]
         assert '(vitals_cpu) and on (device) label_replace(vector(1), "device", "gw-1", "", "")' in asked
@@ -145,7 +145,7 @@ async def test_groups_inhibitions_and_the_course_on_real_servers(tmp_path: Path)
             await stage.press("slash")
             await stage.type("gw-1 toohot")
             await stage.press("enter", "x")
-            await until("alert TooHot: fires at > 0.9")
+            await until("alert TooHot: fires when > 0.9")
             await stage.press("plus", "plus")
             await until("✗ 0.97")
             assert isinstance(stage.app.screen, MetricsScreen)

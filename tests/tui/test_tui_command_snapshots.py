@@ -71,7 +71,7 @@ def answered(sender: FakeSender) -> Callable[[Pilot[int]], Awaitable[None]]:
             words = {
                 "succeeded": "module rule_engine is running",
                 "accepted": "module rule_engine is being restarted",
-                "failed": "module rule_engine is backoff: exit status 1 (KeyError: 'limit'); it is tried again in 8 s",
+                "failed": "module rule_engine is in backoff: exit status 1 (KeyError: 'limit'); it is tried again in 8 s",
                 "unknown_verb": "this agent does not know 'restart_module'; it knows ping",
             }[status]
             sender.answer(f"gw-{number:04d}", status, words, site=site)  # type: ignore[arg-type]

@@ -184,6 +184,21 @@ async def test_a_filter_narrows_and_escape_takes_it_away_before_it_leaves() -> N
         assert isinstance(stage.app.screen, FleetScreen)
 
 
+async def test_an_empty_list_says_why_it_is_empty_and_the_way_out() -> None:
+    async with dashboard(Told()) as stage:
+        await opened(stage)
+        assert "no records yet" in stage.text
+    async with dashboard(told_logs()) as stage:
+        await opened(stage)
+        await stage.press("slash")
+        await stage.type("of no record")
+        await stage.press("enter")
+        await stage.see(" / of no record")
+        assert "none of 60 records passes: esc takes the filter away" in stage.text
+        await stage.press("escape")
+        assert "none of" not in stage.text
+
+
 async def test_the_place_is_kept_when_the_filter_changes() -> None:
     told = told_logs()
     async with dashboard(told) as stage:

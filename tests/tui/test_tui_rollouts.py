@@ -46,15 +46,16 @@ async def test_the_list_shows_those_that_are_not_over_first() -> None:
         await stage.type("rollouts")
         await stage.press("enter")
         assert isinstance(stage.app.screen, RolloutsScreen)
-        assert "1 not over, 1 over" in stage.text
+        assert "1 open, 1 over" in stage.text
         assert stage.order("telemetry-1.5.0", "second-1.5.0") == ["telemetry-1.5.0", "second-1.5.0"]
 
 
 async def test_without_rollouts_it_says_how_to_begin_one() -> None:
-    async with dashboard(Told()) as stage:
+    async with dashboard(Told(), size=(80, 24)) as stage:
         stage.app.open_rollouts()
         await stage.pilot.pause()
         assert "fleetview rollout plan FILE" in stage.text
+        assert "begins it" in stage.text  # to its end, also in few columns
 
 
 async def test_a_failed_gate_is_explained() -> None:

@@ -261,6 +261,11 @@ class Lives:
         return None
 
 
+def behind_is(state: ModuleState | None) -> str:
+    """The state as it follows `module m is`: `running`, `in backoff`."""
+    return "in backoff" if state == "backoff" else state or "in no known state"
+
+
 _IN_WORDS: Mapping[ModuleState, str] = {
     "waiting": "waiting itself",
     "starting": "not ready yet",

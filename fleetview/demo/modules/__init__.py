@@ -19,6 +19,9 @@ LIMIT_MIB = 48
 VERSION = "2.3.0"
 BUILT_IN = "\n[modules.telemetry_collector]\n"
 """Shows what each module takes, so that the leak is seen to grow."""
+APPLICATION = "metrology"
+"""The application on each of these devices: the agent follows its log, and reads its metrics."""
+_SCRAPE_EVERY_S = 5
 
 
 class Played(NamedTuple):
@@ -43,9 +46,32 @@ PLAYED: tuple[tuple[Played, ...], ...] = (
 """By agent."""
 
 
-def module_tables(played: tuple[Played, ...], folder: Path, port: int, *, well: bool) -> str:
-    """The `[modules.NAME]` of an agent's configuration; `port` is for the one that answers HTTP. `well`: none goes wrong."""
-    return BUILT_IN + "".join(_table(module, folder, port, well=well) for module in played)
+class Ports(NamedTuple):
+    """Free ports of the loopback interface, for the modules of one agent that listen."""
+
+    health: int
+    metrics: int
+
+
+def module_tables(played: tuple[Played, ...], folder: Path, ports: Ports, *, well: bool) -> str:
+    """What an agent's configuration says of its modules. `well`: none goes wrong.
+
+    Each agent also has an application that is asked for its requests: gates of rollouts judge by them, and a device that
+    counts none would keep them from ever being sure.
+    """
+    tables = [_table(module, folder, ports.health, well=well) for module in played]
+    application = _table(Played(APPLICATION, "serving"), folder, ports.metrics, well=True)
+    return "".join((BUILT_IN, *tables, application, _scrape(ports)))
+
+
+def _scrape(ports: Ports) -> str:
+    url = json.dumps(f"http://127.0.0.1:{ports.metrics}/metrics")
+    return f"""
+[[telemetry.scrape]]
+url = {url}
+metrics = ["requests_total", "request_errors_total"]
+interval_s = {_SCRAPE_EVERY_S}
+"""
 
 
 def _table(module: Played, folder: Path, port: int, *, well: bool) -> str:

@@ -4,6 +4,8 @@
 
 Run number n goes well for the n-th of SECONDS, the last of them for all runs after that; without any, for ever. RUNS is a
 file that counts the runs. A script of its own without site, so that each takes 20 ms to start and 10 MB.
+
+Two of the roles listen on PORT: `unwell` answers whether it is well, `serving` with what it has done, for Prometheus.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from pathlib import Path
 _TICK_S = 1.0
 _WORD_EVERY_S = 45.0
 _MIB = 1 << 20
-_HTTP = "HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_HTTP = "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}"
+_REQUESTS_PER_S = 7.0
+_FAILING = 0.0005
+_METRICS = """\
+# TYPE requests_total counter
+requests_total {requests}
+# TYPE request_errors_total counter
+request_errors_total {errors}
+"""
 
 
 def _say(level: str, message: str, **more: object) -> None:
@@ -54,7 +64,13 @@ def _left_of_the_limit() -> int:
     return max(_MIB, (48 * _MIB if limit == resource.RLIM_INFINITY else limit) - mapped)
 
 
-def _answer(listener: socket.socket, *, well: bool, timeout_s: float) -> None:
+def _done(for_s: float) -> str:
+    """What an application that has run for so long has done, in the text format of Prometheus."""
+    requests = int(for_s * _REQUESTS_PER_S)
+    return _METRICS.format(requests=requests, errors=int(requests * _FAILING))
+
+
+def _answer(listener: socket.socket, *, well: bool, text: str, timeout_s: float) -> None:
     """Answer whoever asks meanwhile."""
     ready, _, _ = select.select([listener], [], [], timeout_s)
     if not ready:
@@ -62,7 +78,7 @@ def _answer(listener: socket.socket, *, well: bool, timeout_s: float) -> None:
     with contextlib.suppress(OSError), listener.accept()[0] as asking:
         asking.settimeout(_TICK_S)
         asking.recv(4096)
-        asking.sendall(_HTTP.format("200 OK" if well else "503 Service Unavailable").encode())
+        asking.sendall(_HTTP.format("200 OK" if well else "503 Service Unavailable", len(text), text).encode())
 
 
 class Module:
@@ -73,7 +89,8 @@ class Module:
         self._goes_well_s = goes_well_s
         self._began_s = time.monotonic()
         self._leaked: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", port)) if role == "unwell" else None
+        listens = role in {"unwell", "serving"}
+        self._listener = socket.create_server(("127.0.0.1", port)) if listens else None
         self._leak_bytes = 0
         if role == "leak" and goes_well_s:
             self._leak_bytes = int(_left_of_the_limit() / (goes_well_s / _TICK_S))
@@ -88,7 +105,8 @@ class Module:
         if self._listener is not None:
             until_s = time.monotonic() + _TICK_S
             while (left_s := until_s - time.monotonic()) > 0:
-                _answer(self._listener, well=not self.is_over, timeout_s=left_s)
+                text = _done(time.monotonic() - self._began_s) if self._role == "serving" else ""
+                _answer(self._listener, well=not self.is_over, text=text, timeout_s=left_s)
             return
         left_s = _TICK_S if self._goes_well_s is None else self._goes_well_s - (time.monotonic() - self._began_s)
         time.sleep(max(0.01, min(_TICK_S, left_s)))

@@ -163,7 +163,7 @@ class AlertsScreen(View):
             none = "Prometheus has told of no alerting rules" if desk.book else ""
         elif self._kind == "silences":
             rows = [one for one in book.silences.values() if _said(one, text) and self._concerns(one, book)]
-            none = "no silence holds" if desk.book else ""
+            none = "no silence holds; s on an alert makes one" if desk.book else ""
         else:
             alerts = self._alerts(book)
             self._counts = counts(alerts)

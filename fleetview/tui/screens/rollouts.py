@@ -13,7 +13,7 @@ from fleetview.core.roster import Changes
 from fleetview.tui.rollout_rows import RolloutRow, list_head, list_row, rollout_rows, title
 from fleetview.tui.rollouts import WATCH_S, plan_of, say_watching
 from fleetview.tui.screens.form import Field, FormScreen
-from fleetview.tui.spans import Line, Span, pad, visible
+from fleetview.tui.spans import Line, Span, pad, visible, wrap
 from fleetview.tui.view import Place, View
 from fleetview.tui.widgets.bars import KeyLine, StatusBar, TitleLine
 from fleetview.tui.widgets.lines import LineList
@@ -71,7 +71,8 @@ class RolloutList(LineList):
     def line_at(self, y: int, width: int) -> Line:
         if self._rows:
             return super().line_at(y, width)
-        return pad((Span(f" {NONE}", "dim"),) if y == 0 else (), width)
+        lines = list(wrap(f" {NONE}", width, "dim", 1))
+        return pad(lines[y] if y < len(lines) else (), width)
 
 
 class RolloutsScreen(View):
@@ -112,7 +113,7 @@ class RolloutsScreen(View):
         else:
             table.repaint()  # ages
         live = sum(not shown.over for shown in board.rollouts.values())
-        spans = [Span(" rollouts   ", "title"), Span(f"{live} not over, {len(board.rollouts) - live} over")]
+        spans = [Span(" rollouts   ", "title"), Span(f"{live} open, {len(board.rollouts) - live} over")]
         unled = sorted({shown.key.tenant for shown in board.rollouts.values() if not shown.over} - board.leaders.keys())
         if unled:
             spans.append(Span(f"   nobody runs those of {visible(', '.join(unled))}: nothing advances", "lost"))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from fleetview.tui.glyphs import Glyphs
 from fleetview.tui.offers import taken
@@ -168,12 +168,17 @@ class CompletingLine(Vertical):
     """A line that opens for typing, with its offers floating below the word. Those made of it say what happens then.
 
     They override the two plain methods, not the handlers: Textual calls every handler of a class and its bases.
+    The sign before the text tells what it is when nobody types any more.
     """
+
+    SIGN: ClassVar[str]
 
     DEFAULT_CSS = """
     CompletingLine { height: auto; display: none; }
     CompletingLine.-open { display: block; }
-    CompletingLine Input { height: 1; border: none; padding: 0 1; }
+    CompletingLine Horizontal { height: 1; }
+    CompletingLine #sign { width: 3; padding: 0 1; color: $text-primary; text-style: bold; }
+    CompletingLine Input { height: 1; width: 1fr; border: none; padding: 0; }
     CompletingLine Offers { overlay: screen; }
     """
 
@@ -182,7 +187,9 @@ class CompletingLine(Vertical):
         self._input = typed
 
     def compose(self) -> ComposeResult:
-        yield self._input
+        with Horizontal():
+            yield Static(self.SIGN, id="sign", markup=False)
+            yield self._input
         yield self._input.offers
 
     def text_edited(self, text: str) -> None:

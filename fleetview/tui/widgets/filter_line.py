@@ -46,9 +46,10 @@ class FilterLine(CompletingLine):
     """An input that opens with `/`."""
 
     DEFAULT_CSS = """
-    FilterLine Static { height: auto; display: none; padding: 0 1; color: $text-error; }
-    FilterLine.-wrong Static { display: block; }
+    FilterLine #problem { height: auto; display: none; padding: 0 1; color: $text-error; }
+    FilterLine.-wrong #problem { display: block; }
     """
+    SIGN = "/"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "clear", "no filter", id="filter.clear", tooltip="Take the filter away"),
     ]
@@ -71,9 +72,8 @@ class FilterLine(CompletingLine):
         self._problem: str | None = None
 
     def compose(self) -> ComposeResult:
-        yield self._input
-        yield Static(markup=False)
-        yield self._input.offers
+        yield from super().compose()
+        yield Static(id="problem", markup=False)
 
     @property
     def text(self) -> str:
@@ -99,7 +99,7 @@ class FilterLine(CompletingLine):
         """
         self._problem = problem
         self.set_class(problem is not None and not (unfinished and self._input.has_focus), "-wrong")
-        self.query_one(Static).update(problem or "")
+        self.query_one("#problem", Static).update(problem or "")
 
     def text_edited(self, text: str) -> None:
         self.post_message(self.Edited(text))

@@ -18,7 +18,8 @@ from fleetview.core.logbook import Entry, Logbook
 from fleetview.core.logview import LogView, Question
 from fleetview.core.sorted_rows import Gap, Key, Row
 from fleetview.tui.log_rows import Look, hole_row, log_lines, log_row
-from fleetview.tui.spans import EMPTY, Line, pad
+from fleetview.tui.log_title import nothing_shown
+from fleetview.tui.spans import EMPTY, Line, Span, pad
 from fleetview.tui.widgets.lines import LineList
 from fleetview_agent.wire import Address
 
@@ -245,6 +246,8 @@ class LogList(LineList):
         return places[y][0] if y < len(places) else self.row_count()
 
     def line_at(self, y: int, width: int) -> Line:
+        if not self.row_count():
+            return pad((Span(f" {nothing_shown(self.view)}", "dim"),) if y == 0 else EMPTY, width)
         if not self.wrap:
             return super().line_at(y, width)
         places = self._places()

@@ -21,6 +21,8 @@ class PromqlInput(CompletingInput):
 class PromqlLine(CompletingLine):
     """An input that opens when a query is to be asked."""
 
+    SIGN = "="
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "not now", id="promql.cancel", tooltip="Back to the panels; the query stays"),
     ]
