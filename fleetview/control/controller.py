@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fleetview.control.journal import Journal
 from fleetview.control.leadership import Leadership
 from fleetview.control.measuring import Measuring
-from fleetview.control.outbox import Outbox
+from fleetview.control.outbox import REFUSALS, Outbox
 from fleetview.control.running import Asked, Running
 from fleetview.core.fleet import Fleet
 from fleetview.core.rollout.commands import OrderRefusedError, parse_order, parse_start, parse_watch
@@ -93,7 +93,10 @@ class ControllerRun:
         )
 
     async def run(self) -> None:
-        """Stands by until nobody else leads, then leads until cancelled. Raises JournalError; DeposedError."""
+        """Stands by until nobody else leads, then leads until cancelled.
+
+        Raises JournalError; DeposedError; LinkError when the broker does not let this user lead.
+        """
         await self._with_link(self._lead_when_possible())
 
     async def once(self) -> int:
@@ -125,10 +128,20 @@ class ControllerRun:
     async def _take_lead(self) -> None:
         while True:
             await self._wait_for_lead()
-            with suppress(LinkError):  # the link is down again: as if nothing had been
+            try:
                 await self._begin_to_lead()
+            except LinkError as err:  # the link is down again: as if nothing had been
+                self.leadership.role = "waiting"
+                if err.failure.kind in REFUSALS:
+                    raise self._may_not_lead(err) from None
+            else:
                 return
-            self.leadership.role = "waiting"
+            await asyncio.sleep(ROUND_S)
+
+    def _may_not_lead(self, err: LinkError) -> LinkError:
+        topic = self._topics.controller(self.tenant)
+        words = f"the broker does not take what says who leads tenant {self.tenant} ({err.failure.words})"
+        return LinkError.of(err.failure.kind, f"{words}: let this user write {topic}, or name another one")
 
     async def _wait_for_lead(self) -> None:
         stands_by: str | None = None

@@ -13,7 +13,8 @@ _AT_ONCE = 64
 """Messages under way."""
 _REFUSED_RETRY_S = (30.0, 60.0, 120.0, 300.0)
 """What the broker does not take is tried again after so long."""
-_REFUSALS = frozenset({FailureKind.AUTHORISATION, FailureKind.REFUSED})
+REFUSALS = frozenset({FailureKind.AUTHORISATION, FailureKind.REFUSED})
+"""The broker does not take a message; the link is as it was."""
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 
@@ -65,7 +66,7 @@ class Outbox:
         if done:
             self._journal.published(each.id for each in done)
         for each, outcome in zip(waiting, found, strict=True):
-            if isinstance(outcome, LinkError) and outcome.failure.kind in _REFUSALS:
+            if isinstance(outcome, LinkError) and outcome.failure.kind in REFUSALS:
                 self._set_aside(each.post.topic, outcome)
             elif outcome is not None:
                 raise outcome

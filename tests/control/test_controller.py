@@ -8,10 +8,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.broker import mosquitto
 from support.followers import TENANT, Follower, Followers, fleet_of, following
 from support.wait import until
 
 from control.operators import NAME, QUICK, controlling, desk_of, plan_of
+from fleetview.config import Context
+from fleetview.control.controller import ControllerRun
+from fleetview.control.journal import Journal
+from fleetview_agent.endpoint import BrokerUrl, LinkError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +105,18 @@ async def test_a_second_controller_stands_by_and_takes_over_when_it_is_told_to(b
         async with controlling(broker, tmp_path / "two.db", insists=True) as third:
             await until(lambda: (first.leadership.role, third.leadership.role) == ("standing_by", "leading"))
             assert third.leadership.epoch == 2
+
+
+async def test_who_may_not_lead_ends_with_the_reason(tmp_path: Path) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text("topic read fleet/v1/#\n")
+    with mosquitto(tmp_path, config_lines=[f"acl_file {rules}"]) as broker:
+        context = Context(name="plant", broker=BrokerUrl.parse(broker.url), tls=None)
+        journal = Journal(tmp_path / "j.db")
+        with pytest.raises(LinkError, match=r"let this user write fleet/v1/acme/_fleet/controller, or name another one"):
+            await ControllerRun(context, TENANT, journal).run()
+        assert journal.meta("epoch") == "1", "it tries once, and not for ever"
+        journal.close()
 
 
 @pytest.mark.timeout(300)
