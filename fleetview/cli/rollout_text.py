@@ -132,7 +132,7 @@ def _wave_state(wave: ShownWave, public: PublicRollout) -> str:
         return wave.ending
     if wave.started is None:
         return "not begun"
-    return public.phase.value if public.phase is not None and wave.number == public.wave else "begun"
+    return public.phase.value if public.phase is not None and wave.number == public.wave else "not finished"
 
 
 def _gate(gate: ShownGate, now_s: float) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _gate(gate: ShownGate, now_s: float) -> Iterator[str]:
     yield f"  gate {gate.name}: {gate.verdict}{by}: {gate.text}"
     latest = gate.latest
     if latest is not None and latest.value is not None:
-        shown = share if gate.is_rate else "{:.4g}".format
+        shown = share if gate.in_percent else "{:.4g}".format
         parts = [f"value {shown(latest.value)}"]
         if latest.low is not None and latest.high is not None:
             parts.append(f"between {shown(latest.low)} and {shown(latest.high)}")

@@ -215,14 +215,10 @@ def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs
     if wave.started is None:
         hold = f"then waits for {wave.hold}" if wave.hold else ""
         return (Span(fit(hold, 24), "dim"),)
-    phase = public.phase.value if public.phase is not None and wave.number == public.wave else "begun"
-    since = public.phase_since if public.phase_since is not None and wave.number == public.wave else wave.started
-    marks = (
-        tuple(_mark(gate.verdict, glyphs) for gate in public.gates)
-        if public.phase is not None and wave.number == public.wave
-        else ()
-    )
-    return (Span(fit(f"{phase} {age(now.unix_s - since.timestamp())}", 22), "accent"), *marks, Span("  "))
+    if public.phase is None or public.phase_since is None or wave.number != public.wave:
+        return (Span(fit("not finished", 24), "dim"),)
+    phase = f"{public.phase.value} {age(now.unix_s - public.phase_since.timestamp())}"
+    return (Span(fit(phase, 22), "accent"), *(_mark(gate.verdict, glyphs) for gate in public.gates), Span("  "))
 
 
 def _mark(verdict: Verdict, glyphs: Glyphs) -> Span:
@@ -278,7 +274,7 @@ def _figures(gate: ShownGate, now: Now) -> Iterator[str]:
     latest = gate.latest
     if latest is None or latest.value is None:
         return
-    shown = share if gate.is_rate else "{:.4g}".format
+    shown = share if gate.in_percent else "{:.4g}".format
     yield f"value {shown(latest.value)}"
     if latest.low is not None and latest.high is not None:
         yield f"between {shown(latest.low)} and {shown(latest.high)}"

@@ -170,7 +170,8 @@ def _on_tick(rollout: Rollout, _event: Tick, out: Outcome) -> None:
         return
     start = rollout.plan.start_at
     if head.status is Status.SCHEDULED and not head.stands and (start is None or start.timestamp() <= head.now_s):
-        flow.set_status(rollout, Status.RUNNING, out, "it is time")
+        text = f"{count(len(rollout.devices))} in {count(len(head.waves), 'wave')}"
+        flow.set_status(rollout, Status.RUNNING, out, text if start is None else f"its time has come: {text}")
         flow.start_wave(rollout, 0, out)
     if head.status in FINAL or head.stands:
         return

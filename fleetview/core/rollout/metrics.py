@@ -58,7 +58,7 @@ def shown(gate: GatePlan, value: float) -> str:
     """A value of a gate as people read it."""
     if gate.measure == "log_templates":
         return count(round(value))
-    return share(value) if gate.measure != "promql" or gate.is_rate else f"{value:.4g}"
+    return share(value) if gate.in_percent else f"{value:.4g}"
 
 
 class _Case:

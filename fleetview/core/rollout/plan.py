@@ -115,6 +115,11 @@ class GatePlan(Strict):
         return self.max if self.max_devices is None else float(self.max_devices)
 
     @property
+    def in_percent(self) -> bool:
+        """Whether people read its values as a share."""
+        return self.measure in {"error_rate", "cpu"} or self.is_rate
+
+    @property
     def is_rate(self) -> bool:
         """Whether its value is a share of events, and bounded by Wilson's interval; otherwise a mean over devices."""
         return self.measure == "error_rate" or self.events is not None

@@ -95,7 +95,8 @@ class ShownGate(_Shown):
     turn: str
     """What would turn it."""
     on_fail: str
-    is_rate: bool = False
+    in_percent: bool = False
+    """How its values are read."""
     skipped_by: str | None = None
     latest: ShownMeasurement | None = None
     course: list[ShownPoint] = []
@@ -335,7 +336,7 @@ def _gate(rollout: Rollout, gate: GateState) -> ShownGate:
         text=gate.text,
         turn=gate.turn,
         on_fail=on_fail or "by exposure",
-        is_rate=gate.name == DEVICES_GATE or (plan is not None and plan.is_rate),
+        in_percent=gate.name == DEVICES_GATE or (plan is not None and plan.in_percent),
         skipped_by=gate.skipped_by,
         latest=None if latest is None else _measurement(latest),
         course=[
