@@ -9,7 +9,7 @@ SOURCES := pyproject.toml agent/pyproject.toml constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: help demo test check bench bench-rollouts screenshots format clean system-packages demo-packages
+.PHONY: help demo test check bench bench-rollouts screenshots images images-test format clean system-packages demo-packages
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -36,6 +36,12 @@ bench-rollouts: $(VENV)/.installed-dev ## how good the decisions of rollouts are
 
 screenshots: $(VENV)/.installed-dev ## screenshots/*.svg, from the demo's fleet at a fixed moment
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.screenshots
+
+images: ## container images of the agent and of fleetview, with docker, podman or buildah; options stand in tools/build-images
+	@tools/build-images
+
+images-test: images $(VENV)/.installed-dev ## run them, confined as deploy/compose has it, against a real broker
+	$(BIN)/python -m pytest -m images -rs tests/deploy
 
 format: $(VENV)/.installed-dev ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -340,7 +340,7 @@ class Agent:
             resources,
             list(self._supervisor.infos()),
             findings=tuple(self._lender.board.findings.values()),
-            log_problems=(*self._tail.problems.values(), *self._releases.problems),
+            log_problems=(*self._tail.problems.values(), *self._releases.problems, *self._twin.problems),
             state_problem=self._store.problem,
             shipping_problem=self._shipper.problem,
             dropped_since_last=depth.dropped - self._dropped_before,

@@ -153,9 +153,13 @@ def _from_afar(options: argparse.Namespace, loaded: Loaded) -> bool:
     """Say what is laid over the file when the agent runs; whether it can be."""
     from fleetview_agent.configload import ConfigError
     from fleetview_agent.store import Store
-    from fleetview_agent.twin.keep import load
+    from fleetview_agent.twin.keep import digest, load, load_doubt
 
-    last_good = load(Store(loaded.config.state_dir or Path(), loaded.config.agent_id).folder).last_good
+    folder = Store(loaded.config.state_dir or Path(), loaded.config.agent_id).folder
+    doubt, _ = load_doubt(folder)
+    if doubt is not None and doubt.sha256 == digest(loaded.table) and doubt.problem is not None:
+        print(f"{doubt.problem}; what ran before does, until the file says something else or the agent gets SIGHUP")
+    last_good = load(folder).last_good
     if last_good is None:
         return True
     keys = ", ".join(last_good.document) or "nothing"

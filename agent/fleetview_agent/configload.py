@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class Loaded:
     config: AgentConfig
     origins: Mapping[str, str]
     """By key: `flag --set`, `environment FLEETVIEW_AGENT_...`, `file agent.toml` or `default`."""
+    table: Mapping[str, Any] = field(default_factory=dict)
+    """What stands in the file."""
 
     def lines(self) -> list[str]:
         """The effective values for a person to read, passwords masked."""
@@ -64,10 +66,12 @@ class Source:
     path: Path | None
     flags: Sequence[str] = ()
     environ: Mapping[str, str] | None = None
+    table: Mapping[str, Any] | None = None
+    """What counts as the text of the file, which is then not read."""
 
     def load(self, document: Mapping[str, Any] | None = None) -> Loaded:
         """As `load`. Raises ConfigError."""
-        return load(self.path, environ=self.environ, flags=self.flags, document=document)
+        return load(self.path, environ=self.environ, flags=self.flags, document=document, table=self.table)
 
 
 def default_state_dir(environ: Mapping[str, str], *, root: bool) -> Path:
@@ -95,10 +99,12 @@ def load(
     flags: Sequence[str] = (),
     root: bool | None = None,
     document: Mapping[str, Any] | None = None,
+    table: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The configuration of the file at `path` (None: no file), overridden by `environ` and by flags of `KEY=VALUE`.
 
-    A `document` from afar is laid over the file before that; paths in it are those of the file.
+    A `document` from afar is laid over the file before that; paths in it are those of the file. With a `table` that is what
+    the file says, and it is not read.
 
     Raises ConfigError with all that is wrong.
     """
@@ -108,7 +114,8 @@ def load(
     origins = dict.fromkeys(KEYS, "default")
     problems: list[Problem] = []
     if path is not None:
-        _read_file(path, values, origins, problems)
+        table = _read_file(path) if table is None else table
+        _take_table(path, table, values, origins, problems)
     if document is not None:
         values = _with_document(document, path, values, origins, problems)
     _read_environment(environ, values, origins, problems)
@@ -126,7 +133,7 @@ def load(
         problems += [*_module_problems(config, origins), *_certificate_problems(config, origins)]
     if problems:
         raise ConfigError(problems)
-    return Loaded(config, origins)
+    return Loaded(config, origins, table or {})
 
 
 def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -142,16 +149,22 @@ def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def _read_file(path: Path, values: dict[str, Any], origins: dict[str, str], problems: list[Problem]) -> None:
+def _read_file(path: Path) -> dict[str, Any]:
     place = str(path)
     try:
-        table = parse(path.read_bytes().decode(), ending=path.suffix)
+        return parse(path.read_bytes().decode(), ending=path.suffix)
     except OSError as err:
         raise ConfigError([Problem(place, "", f"cannot be read: {err.strerror}")]) from None
     except UnicodeDecodeError as err:
         raise ConfigError([Problem(place, "", f"not UTF-8: byte {err.object[err.start]:#x} at {err.start}")]) from None
     except ConfigSyntaxError as err:
         raise ConfigError([Problem(place, "", str(err))]) from None
+
+
+def _take_table(
+    path: Path, table: Mapping[str, Any], values: dict[str, Any], origins: dict[str, str], problems: list[Problem]
+) -> None:
+    place = str(path)
     for key, value in table.items():
         if key not in KEYS:
             problems.append(Problem(place, key, unknown(key, value, KEYS)))

@@ -1,25 +1,28 @@
-# syntax=docker/dockerfile:1
 # The agent. From the root of the repository:
 #   docker buildx bake --file deploy/docker/docker-bake.json agent
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
 #     --volume ./agent.toml:/etc/fleetview-agent/agent.toml:ro --volume agent-state:/var/lib/fleetview-agent fleetview-agent
-ARG PYTHON=3.11
+# BASE is another where python's is to be had elsewhere, or not at all: `make images` tells.
+ARG BASE=python:3.11-slim-bookworm
 
-FROM python:${PYTHON}-slim-bookworm AS build
+FROM ${BASE} AS build
 WORKDIR /build
+# Also for what builds the distributions, which pip installs for itself.
+ENV PIP_CONSTRAINT=/build/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv --without-pip /opt/fleetview
 # What it depends on, from the one place where that stands: this layer stays until pyproject.toml or a version changes.
 COPY constraints.txt agent/pyproject.toml ./
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
       > requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --disable-pip-version-check --python /opt/fleetview/bin/python install \
-      --constraint constraints.txt --requirement requirements.txt
+    --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
+    pip --python /opt/fleetview/bin/python install --requirement requirements.txt
 COPY agent/ ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --disable-pip-version-check --python /opt/fleetview/bin/python install --no-deps .
+    --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
+    pip --python /opt/fleetview/bin/python install --no-deps .
 
-FROM python:${PYTHON}-slim-bookworm
+FROM ${BASE}
 # The number, and not only the name, is what Kubernetes' runAsNonRoot can see, and what a volume's files belong to.
 RUN groupadd --gid 10001 fleetview \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/fleetview-agent --shell /usr/sbin/nologin fleetview \

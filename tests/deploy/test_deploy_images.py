@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -35,7 +37,8 @@ def test_an_image_runs_as_nobody_in_particular_and_needs_no_shell(path: Path) ->
         (arguments,) = values(final, name)
         assert isinstance(json.loads(arguments), list)
     assert values(final, "COPY") == ["--from=build /opt/fleetview /opt/fleetview"], "what builds it is not in it"
-    assert values(build, "FROM") == ["python:${PYTHON}-slim-bookworm AS build"]
+    assert values(build, "FROM") == ["${BASE} AS build"]
+    assert values(final, "FROM") == ["${BASE}"]
 
 
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
@@ -83,7 +86,35 @@ def test_what_is_copied_is_there_and_not_ignored(path: Path) -> None:
         if name == "COPY":
             for source in rest.split()[:-1]:
                 assert (ROOT / source).exists()
-                assert source.split("/")[0] in kept, source
+                assert any(is_below(source.rstrip("/"), pattern) for pattern in kept), source
+
+
+def is_below(source: str, pattern: str) -> bool:
+    return any(fnmatch(part, pattern) for part in (source, *map(str, PurePosixPath(source).parents)))
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
+def test_a_distribution_can_be_built_of_what_is_copied(path: Path, tmp_path: Path) -> None:
+    """By the backend that pip would ask for it in the image."""
+    for name, rest in stages(path)[0]:
+        if name == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                copied(ROOT / source, tmp_path / target)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=50)
+    (wheel,) = tmp_path.glob("dist/*.whl")
+    package = "fleetview_agent" if path == AGENT_IMAGE else "fleetview"
+    assert f"{package}/__main__.py" in ZipFile(wheel).namelist()
+
+
+def copied(source: Path, target: Path) -> None:
+    """As COPY does: of a folder, what is in it."""
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    else:
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
 
 
 def test_the_agents_image_asks_the_agent_how_it_is() -> None:
@@ -105,8 +136,9 @@ def test_both_architectures_are_baked() -> None:
         assert targets[name]["inherits"] == ["common"]
         assert ROOT / targets[name]["dockerfile"] in IMAGES
         assert set(re.findall(r"\$\{(\w+)\}", "".join(targets[name]["tags"]))) <= set(bake["variable"])
-    argument = instructions(AGENT_IMAGE)[0]
-    assert argument == ("ARG", f"PYTHON={targets['common']['args']['PYTHON']}")
+    assert targets["common"]["args"] == {"BASE": "${BASE}"}
+    for path in IMAGES:
+        assert instructions(path)[0] == ("ARG", f"BASE={bake['variable']['BASE']['default']}")
 
 
 def documents(path: Path) -> list[dict[str, Any]]:

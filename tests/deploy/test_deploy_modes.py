@@ -1,6 +1,6 @@
 """The modes `static` and `container`: the unit's and the image's command lines, run here as they stand, but for paths.
 
-Neither systemd nor a container engine runs where tests do. What they would do is done by hand: the environment is what the
+Neither systemd nor a container engine need run where tests do. What they would do is done by hand: the environment is what the
 file says and nothing else, the command is the file's, and so is the signal that ends it.
 """
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.agents import agent_process, watching
+from support.agents import agent_again, agent_process, run_agent, watching
 from support.commands import fleetview
 from support.wait import until
 
@@ -261,6 +261,68 @@ async def test_the_file_is_read_again_on_a_signal_and_refused_when_it_cannot_be_
         await until(lambda: "written meanwhile" in device.watch.texts)
         assert device.watch.texts.count("a line of the application") == 1
         assert "configuration 2 is applied" not in device.watch.texts, "the level is WARN now"
+
+
+async def test_a_file_that_does_harm_is_rolled_back_and_stays_so_through_a_crash_until_it_is_mended(
+    tmp_path: Path, broker: Broker
+) -> None:
+    def settings() -> list[str]:
+        return [setting for setting, _ in device.starts("changed")]
+
+    def edit(**keys: object) -> str:
+        modules = {"left-alone": device.module("left-alone"), **keys}
+        text = json.dumps({**json.loads(config.read_text()), "modules": modules})
+        config.write_text(text)
+        os.kill(agent.process.pid, signal.SIGHUP)
+        return text
+
+    config = tmp_path / "agent.json"
+    async with device_of(tmp_path, broker) as device:
+        async with running(device, verify_s=3.0) as agent:
+            text = edit(changed={"command": ["sh", "-c", f"echo bad $$ >> {tmp_path / 'changed'}; exit 3"]})
+            await until(lambda: any("of the file is rolled back: module changed" in text for text in device.watch.texts))
+            await until(lambda: device.is_running("changed", "left-alone") and settings()[-1] == "file")
+            await until(lambda: any("the configuration file was rolled back" in why for why in device.beat.reasons))
+            assert device.beat.health == "degraded"
+            assert len(device.starts("left-alone")) == 1, "only what differs is restarted"
+            agent.process.kill()
+            await agent.ended()
+            assert config.read_text() == text, "the file is its owner's"
+        before = len(settings())
+        with agent_again(tmp_path) as agent:
+            await until(lambda: len(settings()) > before and device.is_running("changed", "left-alone"))
+            assert settings()[-1] == "file"
+            told = await asyncio.to_thread(run_agent, ["check", "--config", str(config)])
+            assert re.search(r"warning +configuration +the configuration file was rolled back", told.stdout)
+            told = await asyncio.to_thread(run_agent, ["config", "check", "--config", str(config)])
+            assert "the configuration file was rolled back" in told.stdout
+            edit(changed=device.module("changed", env={"SETTING": "mended"}))
+            await until(lambda: any("configuration reloaded: modules" in text for text in device.watch.texts))
+            assert settings()[-1] == "mended"
+            await until(lambda: device.beat.health == "ok" and not device.beat.reasons)
+
+
+async def test_an_agent_that_is_killed_while_it_tries_its_file_starts_with_the_one_before_and_tries_again(
+    tmp_path: Path, broker: Broker
+) -> None:
+    def settings() -> list[str]:
+        return [setting for setting, _ in device.starts("changed")]
+
+    async with device_of(tmp_path, broker) as device:
+        async with running(device, verify_s=1.0) as agent:
+            modules = {
+                "left-alone": device.module("left-alone"),
+                "changed": device.module("changed", env={"SETTING": "new"}),
+            }
+            config = tmp_path / "agent.json"
+            config.write_text(json.dumps({**json.loads(config.read_text()), "modules": modules, "verify_s": 3600}))
+            os.kill(agent.process.pid, signal.SIGHUP)
+            await until(lambda: settings()[-1] == "new")
+            agent.process.kill()
+            await agent.ended()
+        with agent_again(tmp_path):
+            await until(lambda: len(settings()) > 3)
+            assert settings()[:4] == ["file", "new", "file", "new"]
 
 
 @pytest.mark.parametrize("fields", [{}, {"release": {"version": "2.0"}}])

@@ -121,10 +121,16 @@ class AgentProcess:
 @contextlib.contextmanager
 def agent_process(folder: Path, environ: Mapping[str, str] | None = None, /, **keys: object) -> Iterator[AgentProcess]:
     """Runs an agent with these keys in its configuration, and ends it however the test ends."""
-    config = folder / "agent.json"
-    config.write_text(json.dumps({**_usual(folder), **keys}))
+    (folder / "agent.json").write_text(json.dumps({**_usual(folder), **keys}))
+    with agent_again(folder, environ) as agent:
+        yield agent
+
+
+@contextlib.contextmanager
+def agent_again(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[AgentProcess]:
+    """Likewise, with the configuration that is there."""
     errors = folder / "agent.err"
-    command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(config)]
+    command = [sys.executable, "-m", "fleetview_agent", "run", "--config", str(folder / "agent.json")]
     with errors.open("ab") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=file, env=environ)
     try:

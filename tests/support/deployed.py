@@ -17,7 +17,7 @@ Instruction = tuple[str, str]
 
 def instructions(path: Path) -> list[Instruction]:
     """Those of a Dockerfile, without comments."""
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
     text = re.sub(r"\\\n\s*", "", "\n".join(lines))
     return [(name, rest) for name, _, rest in (line.partition(" ") for line in text.splitlines() if line.strip())]
 

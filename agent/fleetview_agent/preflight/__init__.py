@@ -11,6 +11,7 @@ from fleetview_agent.preflight import broker, identity, network, ports, storage,
 from fleetview_agent.preflight.findings import Answer, Check, Finding, exit_code, run_checks
 from fleetview_agent.preflight.inquiry import Inquiry
 from fleetview_agent.preflight.machine import Machine
+from fleetview_agent.twin.keep import load_doubt
 
 __all__ = ["CHECKS", "CONFIGURATION", "Finding", "Inquiry", "Machine", "exit_code", "preflight"]
 
@@ -20,6 +21,10 @@ CONFIGURATION = "configuration"
 def _configuration(inquiry: Inquiry) -> Answer:
     """It is valid, or there would be no inquiry."""
     config = inquiry.config
+    doubt, _ = load_doubt(inquiry.store.folder)
+    if doubt is not None and doubt.problem is not None:
+        words = f"{doubt.problem}; what ran before does: mend it, then send the agent SIGHUP"
+        return Finding(CONFIGURATION, "warning", words)
     over = "" if inquiry.version is None else f", with version {inquiry.version} from afar over the file"
     return Finding(CONFIGURATION, "ok", f"{config.address}, broker {config.broker}, {config.deployment or 'static'}{over}")
 

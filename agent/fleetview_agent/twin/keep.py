@@ -1,12 +1,14 @@
-"""Keeps the twin on the disk: two files in the agent's folder, each replaced in one step (`durable`).
+"""Keeps the twin on the disk: files in the agent's folder, each replaced in one step (`durable`).
 
 `last_good.json` is the last configuration that was verified. It is written by `save_last_good` and by nothing else, once
-the device was well with it. `twin.json` is all else, the configuration that is being tried among it. A file that cannot be
+the device was well with it. `twin.json` is all else, the configuration that is being tried among it. `doubt.json` is there
+as long as there is one about the file on the device (`local`). A file that cannot be
 used is left where it is, for a person to look at, and the agent does without.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -14,12 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from fleetview_agent import durable
-from fleetview_agent.twin.model import Configuration, Kept
+from fleetview_agent.twin.model import Configuration, Doubt, Kept
 from fleetview_agent.wire import document_sha256
 from fleetview_agent.wire.messages import ConfigStatus
 
 STATE_FILE = "twin.json"
 LAST_GOOD_FILE = "last_good.json"
+DOUBT_FILE = "doubt.json"
 
 
 class Found(NamedTuple):
@@ -49,9 +52,30 @@ def save_last_good(folder: Path, configuration: Configuration) -> None:
     durable.write_atomically(folder / LAST_GOOD_FILE, json.dumps(asdict(configuration)).encode())
 
 
+def load_doubt(folder: Path) -> tuple[Doubt | None, str | None]:
+    """The doubt about the file on the device, if there is one, and a problem in words, if there is one. Raises nothing."""
+    problems: list[str] = []
+    return _read(folder / DOUBT_FILE, _doubt, problems), next(iter(problems), None)
+
+
+def digest(table: Mapping[str, Any]) -> str:
+    """A hash of what a file says, whatever its comments and order."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def save_doubt(folder: Path, doubt: Doubt) -> None:
+    """Keep this. Raises OSError."""
+    durable.write_atomically(folder / DOUBT_FILE, json.dumps(asdict(doubt)).encode())
+
+
+def forget_doubt(folder: Path) -> None:
+    """There is none any more. Raises OSError."""
+    durable.remove(folder / DOUBT_FILE)
+
+
 def clear_away(folder: Path) -> None:
     """Remove what writes left behind that were cut short. Raises OSError."""
-    for name in (STATE_FILE, LAST_GOOD_FILE):
+    for name in (STATE_FILE, LAST_GOOD_FILE, DOUBT_FILE):
         for path in folder.glob(f".{name}.*"):
             durable.remove(path)
 
@@ -84,3 +108,11 @@ def _kept(value: Mapping[str, Any]) -> Kept:
         msg = "not what an agent keeps of its twin"
         raise ValueError(msg)
     return kept
+
+
+def _doubt(value: Mapping[str, Any]) -> Doubt:
+    found = Doubt(value["sha256"], value["before"], value["attempts"], value["reason"])
+    if not (isinstance(found.before, dict) and isinstance(found.attempts, int)):
+        msg = "not what an agent keeps of its file"
+        raise TypeError(msg)
+    return found

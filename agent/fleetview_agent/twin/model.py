@@ -86,6 +86,25 @@ class State:
         return self.retry_at_s
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """About the file on the device, which is being tried or was taken back. See `local`."""
+
+    sha256: str
+    """Of what it says."""
+    before: Mapping[str, Any]
+    """What the one before it said, which was good."""
+    attempts: int
+    """How often that was begun."""
+    reason: str | None = None
+    """Why it was taken back."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why something else runs than the file says, in words; None while it is being tried."""
+        return None if self.reason is None else f"the configuration file was rolled back, and is not used: {self.reason}"
+
+
 # Events
 
 

@@ -9,20 +9,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fleetview_agent.config import CHANGEABLE, KEYS, AgentConfig
+from fleetview_agent.config import KEYS, AgentConfig
 from fleetview_agent.configload import DOCUMENT, ConfigError, Loaded, Source
-from fleetview_agent.configwords import Problem
-from fleetview_agent.modules import registry
-from fleetview_agent.modules.process import SpawnError, startable
-from fleetview_agent.modules.spec import ModuleSpec
 from fleetview_agent.reported import ReleaseTaker, ReportedState
 from fleetview_agent.twin import keep
 from fleetview_agent.twin.decide import boot, step
+from fleetview_agent.twin.flaws import flaw, in_words, other_modules
+from fleetview_agent.twin.local import LocalFile
 from fleetview_agent.twin.model import (
     Apply,
     Configuration,
@@ -46,17 +44,13 @@ from fleetview_agent.twin.model import (
     Withdrawn,
     WithdrawRelease,
 )
-from fleetview_agent.twin.watch import Sample
+from fleetview_agent.twin.watch import Bad, Sample, Watch
 from fleetview_agent.wire import Channel, Desired, WireError, decode
 
 _log = logging.getLogger(__name__)
 
 LOOK_INTERVAL_S = 1.0
 """Between two looks at a device that is being watched, unless a module changes its state."""
-_MOST_PROBLEMS = 3
-"""That are told of a configuration; the first ones say enough."""
-_RESTART_ONLY = frozenset(KEYS) - CHANGEABLE - {"release", "verify_s"}
-"""What a running agent cannot take from its file any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ class Twin:
 
     def __init__(self, folder: Path, source: Source, local: Loaded) -> None:
         self._folder = folder
-        self._source = source
+        self._file = LocalFile(folder, source, local, now_s=time.monotonic())
         self._host: Host | None = None
         self._woken = asyncio.Event()
         self._reload = False
@@ -85,18 +79,18 @@ class Twin:
         self._settled = asyncio.Event()
         found = keep.load(folder)
         problem = None
-        self.config = local.config
+        self.config = self._file.base.config
         """What runs, or will."""
         if found.last_good is not None:
             try:
-                self.config = source.load(found.last_good.document).config
+                self.config = self._file.source.load(found.last_good.document).config
             except ConfigError as err:
-                problem = f"the last good configuration cannot be laid over the file of this device: {_in_words(err)}"
+                problem = f"the last good configuration cannot be laid over the file of this device: {in_words(err)}"
         self._good = self.config
         self._candidate: AgentConfig | None = None
         self._problems = found.problems
         self._state, self._first = boot(
-            found.kept, found.last_good, verify_s=local.config.verify_s, now_s=time.monotonic(), problem=problem
+            found.kept, found.last_good, verify_s=self.config.verify_s, now_s=time.monotonic(), problem=problem
         )
 
     @property
@@ -109,11 +103,17 @@ class Twin:
         """Of the configuration that runs; None while that is the file on the device alone."""
         return None if self._state.running is None else self._state.running.version
 
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, in words, for the health of the device."""
+        return [] if self._file.problem is None else [self._file.problem]
+
     def attach(self, host: Host) -> None:
         """Begin, with what was found on the disk."""
         self._host = host
         for problem in self._problems:
             _log.error(problem)
+        self._file.attach()
         try:
             keep.clear_away(self._folder)
         except OSError as err:
@@ -136,7 +136,7 @@ class Twin:
             self._woken.set()
 
     def reload(self) -> None:
-        """Read the file on the device anew: at once, or when what is being tried is settled."""
+        """Read the file on the device anew: at once, or when what is being tried is settled. See `local`."""
         self._reload = True
         if self._state.kept.trying is not None:
             _log.info("the file is read again once the configuration that is being tried is settled")
@@ -171,15 +171,21 @@ class Twin:
 
     def stop(self) -> None:
         """The agent stops. What is being tried is tried again when it starts."""
+        self._file.stop()
         self._happens(Stopped())
 
     async def run(self) -> None:
         """Watch, for ever."""
         while True:
             self._woken.clear()
-            if self._reload and not self._held and self._state.kept.trying is None:
+            now_s = time.monotonic()
+            is_due = self._file.retry_at_s is not None and self._file.retry_at_s <= now_s
+            is_free = not self._held or self._file.watch is not None
+            if (self._reload or is_due) and is_free and self._state.kept.trying is None:
                 self._reload = False
-                self._reload_file()
+                self._reload_file(now_s)
+            elif self._file.watch is not None:
+                self._look_at_file(now_s)
             if self._state.watch is not None:
                 self._happens(Looked(self._attached.sample()))
             elif self._state.retry_at_s is not None and self._state.retry_at_s <= time.monotonic():
@@ -192,9 +198,12 @@ class Twin:
 
     def _wait_s(self) -> float | None:
         now_s, state = time.monotonic(), self._state
-        if state.watch is not None:
-            return min(LOOK_INTERVAL_S, max(0.01, state.watch.until_s - now_s))
-        return None if state.retry_at_s is None else max(0.0, state.retry_at_s - now_s)
+        watch = state.watch or self._file.watch
+        if watch is not None:
+            return min(LOOK_INTERVAL_S, max(0.01, watch.until_s - now_s))
+        due = [due_s for due_s in (state.retry_at_s, self._file.retry_at_s) if due_s is not None]
+        # What is due and has to wait is woken for when it need not any more.
+        return min((max(0.01, due_s - now_s) for due_s in due if due_s > now_s), default=None)
 
     @property
     def _attached(self) -> Host:
@@ -211,6 +220,7 @@ class Twin:
         self._carry_out(before, effects)
         if self._state.kept.trying is None:
             self._settled.set()
+            self._woken.set()  # the file may have waited for this
 
     def _carry_out(self, before: State, effects: list[Effect]) -> None:
         for effect in effects:
@@ -261,67 +271,84 @@ class Twin:
 
     def _validated(self, configuration: Configuration) -> Validated:
         try:
-            loaded = self._source.load(configuration.document)
+            loaded = self._file.source.load(configuration.document)
         except ConfigError as err:
-            return Validated(_in_words(err))
-        fixed = _needs_restart(self._good, loaded.config)
-        if fixed:
-            return Validated(f"the file on the device has another {fixed[0]}: the agent has to be restarted first")
-        if (words := self._attached.releases.flaw(loaded.config)) is not None:
+            return Validated(in_words(err))
+        if (words := flaw(self._good, loaded.config, self._attached.releases)) is not None:
             return Validated(words)
-        specs = loaded.config.module_specs
-        touched = other_modules(self._good, loaded.config)
-        problems = list(_unstartable({name: specs[name] for name in touched}))
-        if problems:
-            return Validated(_in_words(ConfigError(problems)))
         self._candidate = loaded.config
+        touched = other_modules(self._good, loaded.config)
         return Validated(None, _overridden(loaded, configuration), self._attached.sample(), touched)
 
     # The file on the device
 
-    def _reload_file(self) -> None:
+    def _reload_file(self, now_s: float) -> None:
+        """Try what it says now; in place of what it said before, if that is still being tried."""
         running = self._state.running
         try:
-            loaded = self._source.load(None if running is None else running.document)
+            loaded = self._file.read(None if running is None else running.document)
+            words = flaw(self._good, loaded.config, self._attached.releases)
         except ConfigError as err:
-            _log.error("the configuration is not reloaded, the old one runs on: %s", _in_words(err))
-            return
-        fixed = _needs_restart(self.config, loaded.config)
-        if fixed:
-            words = f"{', '.join(fixed)} can only be changed by a restart of the agent"
+            words = in_words(err)
+        if words is not None:
+            self._file.refused(words)
             _log.error("the configuration is not reloaded, the old one runs on: %s", words)
             return
-        changed = [key for key in KEYS if getattr(self.config, key) != getattr(loaded.config, key)]
+        watched = self._file.watch
+        if watched is not None and loaded.config == self.config:
+            _log.info("the configuration of the file is being tried already")
+            return
+        changed = _changed(self._good, loaded.config)
+        if not changed:
+            is_told = watched is None and self._file.problem is None
+            self._file.accept(loaded)
+            if not is_told:
+                self._run_with(loaded.config)  # which also has preflight look again
+            self._file_is_good(loaded, changed)
+            return
+        verify_s, touched = loaded.config.verify_s, other_modules(self._good, loaded.config)
+        before = self._attached.sample() if watched is None else watched.before
+        try:
+            self._file.begin(loaded, Watch(before, touched, now_s, now_s + verify_s))
+        except OSError as err:
+            words = f"state_dir {self._folder}: {err.strerror or err}"
+            _log.error("the configuration is not reloaded, the old one runs on: %s", words)
+            return
+        self._held = True
+        extra = {"changed": changed}
+        _log.info("the configuration of the file is tried for %g s: %s", verify_s, ", ".join(changed), extra=extra)
         try:
             self._run_with(loaded.config)
         except OSError as err:
-            _log.error("the configuration is not reloaded, the old one runs on: %s", err.strerror)
-            self._run_with(self._good)
-            return
-        self._good = loaded.config
+            self._take_file_back(err.strerror or str(err))
+
+    def _look_at_file(self, now_s: float) -> None:
+        found, tried = self._file.look(self._attached.sample(), now_s), self._file.tried
+        if isinstance(found, Bad):
+            self._take_file_back(found.reason)
+        elif found is not None and tried is not None:
+            self._file_is_good(tried, _changed(self._good, tried.config))
+
+    def _file_is_good(self, loaded: Loaded, changed: list[str]) -> None:
+        self._file.accept(loaded)
+        self._good = self.config = loaded.config
         self._state = replace(self._state, verify_s=loaded.config.verify_s)
         _log.info("configuration reloaded: %s", ", ".join(changed) or "nothing has changed", extra={"changed": changed})
+        self._let_go()
 
-
-def other_modules(before: AgentConfig, after: AgentConfig) -> Collection[str]:
-    """The modules that are new with a configuration, or not as they were."""
-    specs = after.module_specs
-    changed = {name for name, spec in specs.items() if before.module_specs.get(name) != spec}
-    return frozenset(changed | (set(registry.touched(before, after)) & specs.keys()))
-
-
-def _unstartable(specs: Mapping[str, ModuleSpec]) -> list[Problem]:
-    found = []
-    for name, spec in specs.items():
+    def _take_file_back(self, reason: str) -> None:
+        self._file.take_back(reason)
+        words = "what ran before runs again, until the file says something else, or SIGHUP asks once more"
+        _log.warning("the configuration of the file is rolled back: %s; %s", reason, words)
         try:
-            startable(spec)
-        except SpawnError as err:
-            found.append(Problem(DOCUMENT, f"modules.{name}", str(err)))
-    return found
+            self._run_with(self._good)
+        except OSError as err:
+            _log.error("what ran before does not run again as it should: %s", err.strerror or err)
+        self._let_go()
 
 
-def _needs_restart(before: AgentConfig, after: AgentConfig) -> list[str]:
-    return sorted(key for key in _RESTART_ONLY if getattr(before, key) != getattr(after, key))
+def _changed(before: AgentConfig, after: AgentConfig) -> list[str]:
+    return [key for key in KEYS if getattr(before, key) != getattr(after, key)]
 
 
 def _overridden(loaded: Loaded, configuration: Configuration) -> str | None:
@@ -332,9 +359,3 @@ def _overridden(loaded: Loaded, configuration: Configuration) -> str | None:
         if value is not None and loaded.origins[key] != DOCUMENT
     ]
     return f"{'; '.join(found)}, which wins" if found else None
-
-
-def _in_words(err: ConfigError) -> str:
-    told = [str(problem) for problem in err.problems[:_MOST_PROBLEMS]]
-    more = len(err.problems) - len(told)
-    return "; ".join([*told, f"and {more} more"] if more else told)
