@@ -1,7 +1,7 @@
 """The MQTT contract between agents and everything that watches or steers them.
 
-Topics stand in `topics`, payloads in `messages`, bytes in `codec`, log dialects in `records`, session ids in `sessions`.
-fleetview imports the contract from here, so that there is one of it.
+Topics stand in `topics`, payloads in `messages` and `steering`, bytes in `codec`, log dialects in `records`, session ids in
+`sessions`. fleetview imports the contract from here, so that there is one of it.
 """
 
 from fleetview_agent.wire.codec import (
@@ -18,16 +18,9 @@ from fleetview_agent.wire.codec import (
 from fleetview_agent.wire.documents import canonical_json, document_sha256
 from fleetview_agent.wire.errors import WireError
 from fleetview_agent.wire.messages import (
-    MODELS,
     AgentInfo,
     Birth,
     Certificate,
-    Command,
-    CommandResult,
-    ConfigOffer,
-    ConfigReport,
-    Controller,
-    Desired,
     Health,
     Heartbeat,
     HostInfo,
@@ -38,19 +31,28 @@ from fleetview_agent.wire.messages import (
     Message,
     ModuleInfo,
     ModuleState,
+    Resources,
+    SpoolInfo,
+    State,
+)
+from fleetview_agent.wire.models import MODELS
+from fleetview_agent.wire.records import Level, LogRecord, normalize
+from fleetview_agent.wire.sessions import new_session, session_is_newer
+from fleetview_agent.wire.steering import (
+    Command,
+    CommandResult,
+    ConfigOffer,
+    ConfigReport,
+    Controller,
+    Desired,
     PreflightFinding,
     PreflightReport,
     ReleaseOffer,
     ReleaseReport,
     Reported,
-    Resources,
     RolloutCommand,
     RolloutSnapshot,
-    SpoolInfo,
-    State,
 )
-from fleetview_agent.wire.records import Level, LogRecord, normalize
-from fleetview_agent.wire.sessions import new_session, session_is_newer
 from fleetview_agent.wire.topics import DEFAULT_ROOT, Address, Channel, DeviceTopic, FleetTopic, Topics
 from fleetview_agent.wire.values import format_time
 

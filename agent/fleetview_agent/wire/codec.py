@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from fleetview_agent.wire.errors import WireError
-from fleetview_agent.wire.messages import MODELS, LogBatch, Message
+from fleetview_agent.wire.messages import LogBatch, Message
+from fleetview_agent.wire.models import MODELS
 from fleetview_agent.wire.topics import Channel
 
 MAX_PAYLOAD_BYTES = 256 * 1024
