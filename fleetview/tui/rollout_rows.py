@@ -49,6 +49,8 @@ _VERDICT: Mapping[Verdict, tuple[str, str, StyleName]] = {
 _NAME_WIDTH = 24
 _BAR_IN_LIST = 20
 _WIDE = 110
+_STATE_WIDTH = 22
+"""Of the words for how far a wave is, before the marks of its gates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,23 +204,31 @@ def _wave(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs, *, f
     to = "pilot" if wave.pilot else wave.to
     head = Span(f" {sign} wave {wave.number:<3}{to:>6}  {fit(count(wave.devices), 14)}", "bold" if wave.started else "dim")
     state = _wave_state(wave, public, now, glyphs)
-    room = 24 + 2 * len(public.gates)
+    room = _STATE_WIDTH + 2 + 2 * len(public.gates)
     return (head, *state, Span(" " * max(0, room - line_width(state))), *counted(wave.counts))
 
 
 def _wave_state(wave: ShownWave, public: PublicRollout, now: Now, glyphs: Glyphs) -> Line:
     if wave.ended is not None:
         if not wave.devices:
-            return (Span(fit(wave.ending, 24), "dim"),)
-        marks = tuple(_mark("pass" if verdict == "pass" else "inconclusive", glyphs) for verdict in wave.verdicts.values())
-        return (Span(fit(wave.ending, 22), "ok" if wave.ending == "passed" else "degraded"), *marks, Span("  "))
+            return (Span(fit(wave.ending, _STATE_WIDTH), "dim"),)
+        verdicts: list[Verdict] = ["pass" if verdict == "pass" else "inconclusive" for verdict in wave.verdicts.values()]
+        return _with_gates(wave.ending, "ok" if wave.ending == "passed" else "degraded", verdicts, glyphs)
     if wave.started is None:
         hold = f"then waits for {wave.hold}" if wave.hold else ""
-        return (Span(fit(hold, 24), "dim"),)
+        return (Span(fit(hold, _STATE_WIDTH), "dim"),)
     if public.phase is None or public.phase_since is None or wave.number != public.wave:
-        return (Span(fit("not finished", 24), "dim"),)
+        return (Span(fit("not finished", _STATE_WIDTH), "dim"),)
     phase = f"{public.phase.value} {age(now.unix_s - public.phase_since.timestamp())}"
-    return (Span(fit(phase, 22), "accent"), *(_mark(gate.verdict, glyphs) for gate in public.gates), Span("  "))
+    is_judged = any(gate.latest is not None for gate in public.gates)
+    return _with_gates(phase, "accent", [gate.verdict for gate in public.gates] if is_judged else [], glyphs)
+
+
+def _with_gates(text: str, style: StyleName, verdicts: Sequence[Verdict], glyphs: Glyphs) -> Line:
+    """Words, and a mark for each gate in the order in which they are explained."""
+    label = "gates " if verdicts and len(text) + len("gates ") < _STATE_WIDTH else ""
+    marks = (_mark(verdict, glyphs) for verdict in verdicts)
+    return (Span(fit(text, _STATE_WIDTH - len(label)), style), Span(label, "dim"), *marks, Span("  "))
 
 
 def _mark(verdict: Verdict, glyphs: Glyphs) -> Span:

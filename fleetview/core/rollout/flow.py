@@ -319,7 +319,12 @@ def _after_wave(rollout: Rollout, out: Outcome) -> None:
     behind = sum(device.stage in BAD | LEFT_OUT and not device.has_left for device in rollout.devices.values())
     done = sum(tally[Stage.CONVERGED] for tally in rollout.tally)
     if behind:
-        set_status(rollout, Status.SUCCEEDED_WITH_STRAGGLERS, out, f"{count(done)} converged, {behind} did not")
+        set_status(
+            rollout,
+            Status.SUCCEEDED_WITH_STRAGGLERS,
+            out,
+            f"{count(done)} converged, {behind} did not; a new rollout of the same reaches them",
+        )
     else:
         set_status(rollout, Status.SUCCEEDED, out, f"{count(done)} converged")
 
