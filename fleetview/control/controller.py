@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from fleetview.control.journal import Journal
+from fleetview.control.journal import Journal, JournalError
 from fleetview.control.leadership import Leadership
+from fleetview.control.logs import KEPT_EVERY_S
 from fleetview.control.measuring import Measuring
 from fleetview.control.outbox import REFUSALS, Outbox
 from fleetview.control.running import Asked, Running
@@ -114,7 +115,10 @@ class ControllerRun:
                     each.result()
         finally:
             if self.leadership.role == "leading":
-                self.running.end()
+                try:
+                    self.running.end()
+                except JournalError as err:  # the end goes on: what was decided is kept already
+                    self._tell(f"{err}; what was counted of logs in the last {KEPT_EVERY_S:.0f} s is lost")
                 with suppress(LinkError, TimeoutError):
                     async with asyncio.timeout(2):
                         await self._publish(self._topics.controller(self.tenant), b"")

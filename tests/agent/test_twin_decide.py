@@ -5,40 +5,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from fleetview_agent.twin import model
 from fleetview_agent.twin.decide import LONGEST_REASON, MOST_ATTEMPTS, boot, step
-from fleetview_agent.twin.model import (
-    Apply,
-    Configuration,
-    Due,
-    Failed,
-    Keep,
-    KeepLastGood,
-    Kept,
-    Looked,
-    OfferRelease,
-    RefuseRelease,
-    Revert,
-    State,
-    Stopped,
-    Tell,
-    Validate,
-    Validated,
-    Wanted,
-    Withdrawn,
-    WithdrawRelease,
-)
 from fleetview_agent.twin.watch import Sample
 from fleetview_agent.wire import ConfigOffer, ConfigReport, Desired, ModuleInfo, ReleaseOffer, document_sha256
-
-if TYPE_CHECKING:
-    from fleetview_agent.twin.model import Effect, Event
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 VERIFY_S = 20.0
@@ -62,15 +39,15 @@ class PowerCutError(Exception):
 class Device:
     """Does what is decided, as the agent would, and what a device would do with it."""
 
-    kept: Kept = field(default_factory=Kept)
-    last_good: Configuration | None = None
+    kept: model.Kept = field(default_factory=model.Kept)
+    last_good: model.Configuration | None = None
     """These two are its disk."""
     now_s: float = 1000.0
     clock: datetime = NOW
-    runs: Configuration | None = None
+    runs: model.Configuration | None = None
     told: list[tuple[int, ConfigReport | None]] = field(default_factory=list)
-    releases: list[Effect] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
+    releases: list[model.Effect] = field(default_factory=list)
+    effects: list[model.Effect] = field(default_factory=list)
     cut_after: int | None = None
     """Steps that are still done."""
     disk_is_full: bool = False
@@ -86,49 +63,49 @@ class Device:
         self.told.append((self.state.kept.gen, self.state.report()))
         self.carry_out(self.state, effects)
 
-    def happens(self, event: Event) -> None:
+    def happens(self, event: model.Event) -> None:
         before = self.state
         self.state, effects = step(before, event, self.now_s)
         self.carry_out(before, effects)
 
-    def carry_out(self, before: State, effects: list[Effect]) -> None:
+    def carry_out(self, before: model.State, effects: list[model.Effect]) -> None:
         for effect in effects:
             if self.cut_after is not None:
                 if self.cut_after == 0:
                     raise PowerCutError
                 self.cut_after -= 1
             self.effects.append(effect)
-            if self.disk_is_full and isinstance(effect, Keep | KeepLastGood):
-                if isinstance(effect, KeepLastGood) and before.kept.trying is not None:
+            if self.disk_is_full and isinstance(effect, model.Keep | model.KeepLastGood):
+                if isinstance(effect, model.KeepLastGood) and before.kept.trying is not None:
                     self.state = before
                 if self.state.kept.trying is not None:
-                    self.happens(Failed("no space"))
+                    self.happens(model.Failed("no space"))
                     return
                 continue
             self.do(effect)
 
-    def do(self, effect: Effect) -> None:
+    def do(self, effect: model.Effect) -> None:
         match effect:
-            case Keep(kept):
+            case model.Keep(kept):
                 self.kept = kept
-            case KeepLastGood(configuration):
+            case model.KeepLastGood(configuration):
                 is_same = self.last_good is not None and self.last_good.sha256 == configuration.sha256
                 assert is_same or self.runs is not None
                 assert is_same or self.runs.sha256 == configuration.sha256  # type: ignore[union-attr]
                 assert is_same or self.well_since_s is not None
                 assert is_same or self.now_s - self.well_since_s >= VERIFY_S, "verified for the whole window"  # type: ignore[operator]
                 self.last_good = configuration
-            case Validate(configuration):
+            case model.Validate(configuration):
                 valid = configuration.document["valid"]
-                self.happens(Validated(None if valid else "not valid", before=self.sample(), touched=["m"]))
-            case Apply():
+                self.happens(model.Validated(None if valid else "not valid", before=self.sample(), touched=["m"]))
+            case model.Apply():
                 assert self.kept == self.state.kept, "it is on the disk before it runs"
                 self.runs, self.well_since_s = self.state.kept.trying, self.now_s
-            case Revert():
+            case model.Revert():
                 self.runs, self.well_since_s = self.last_good, None
-            case Tell():
+            case model.Tell():
                 self.told.append((self.state.kept.gen, self.state.report()))
-            case OfferRelease() | RefuseRelease() | WithdrawRelease():
+            case model.OfferRelease() | model.RefuseRelease() | model.WithdrawRelease():
                 self.releases.append(effect)
 
     def sample(self) -> Sample:
@@ -141,12 +118,12 @@ class Device:
             if self.state.watch is not None:
                 if self.sample() is UNWELL:
                     self.well_since_s = None
-                self.happens(Looked(self.sample()))
+                self.happens(model.Looked(self.sample()))
             elif self.state.retry_at_s is not None and self.state.retry_at_s <= self.now_s:
-                self.happens(Due())
+                self.happens(model.Due())
 
     def wants(self, gen: int, **fields: Any) -> None:
-        self.happens(Wanted(Desired.model_validate({"gen": gen, **fields}), self.clock))
+        self.happens(model.Wanted(Desired.model_validate({"gen": gen, **fields}), self.clock))
 
     def report(self) -> ConfigReport:
         report = self.state.report()
@@ -158,7 +135,7 @@ class Device:
         return [None if report is None else report.status for _, report in self.told]
 
 
-def sha256_of(configuration: Configuration | None) -> str | None:
+def sha256_of(configuration: model.Configuration | None) -> str | None:
     return None if configuration is None else configuration.sha256
 
 
@@ -195,7 +172,7 @@ def test_one_that_is_not_valid_never_runs() -> None:
     device.wants(1, config=offer(document("a", valid=False)))
     assert device.statuses == [None, "pending", "rejected"]
     assert device.report().reason == "not valid"
-    assert not [effect for effect in device.effects if isinstance(effect, Apply)]
+    assert not [effect for effect in device.effects if isinstance(effect, model.Apply)]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +234,7 @@ def test_without_sections_a_generation_is_noted_and_nothing_else_changes() -> No
     assert device.report().status == "applying", "what was begun goes on"
     device.passes(VERIFY_S)
     assert device.report().status == "applied"
-    device.happens(Withdrawn())
+    device.happens(model.Withdrawn())
     assert device.report().status == "applied"
 
 
@@ -268,7 +245,7 @@ def test_what_runs_already_is_applied_at_once() -> None:
     device.effects.clear()
     device.wants(2, config=offer(document("a"), version=9))
     assert (device.report().status, device.report().version, device.report().last_good) == ("applied", 9, 9)
-    assert not [effect for effect in device.effects if isinstance(effect, Apply | Revert)]
+    assert not [effect for effect in device.effects if isinstance(effect, model.Apply | model.Revert)]
 
 
 def test_a_newer_one_ends_the_trying_of_an_older_one_whatever_becomes_of_it() -> None:
@@ -306,7 +283,7 @@ def test_the_one_that_is_tried_is_tried_on_when_a_newer_generation_says_the_same
     device.wants(2, config=offer(document("a"), version=2))
     device.passes(1)
     assert (device.report().status, device.report().version, device.state.kept.gen) == ("applied", 2, 2)
-    assert len([effect for effect in device.effects if isinstance(effect, Apply)]) == 1
+    assert len([effect for effect in device.effects if isinstance(effect, model.Apply)]) == 1
 
 
 def test_one_that_was_cut_short_is_tried_again_but_not_for_ever() -> None:
@@ -325,7 +302,7 @@ def test_a_stop_that_was_asked_for_is_no_attempt() -> None:
     device = Device()
     device.wants(1, config=offer(document("a")))
     for _ in range(MOST_ATTEMPTS + 1):
-        device.happens(Stopped())
+        device.happens(model.Stopped())
         assert device.state.watch is None, "modules that end now are no fault of what was tried"
         device.boot()
         device.passes(VERIFY_S / 2)
@@ -337,7 +314,7 @@ def test_one_that_was_cut_short_and_then_withdrawn_is_not_tried_again() -> None:
     device.wants(1, config=offer(document("a")))
     device.boot()
     assert device.report().status == "pending"
-    device.happens(Withdrawn())
+    device.happens(model.Withdrawn())
     device.passes(3 * VERIFY_S)
     assert (device.report().status, device.runs) == ("rolled_back", None)
 
@@ -348,23 +325,23 @@ def test_a_release_waits_for_the_configuration_beside_it() -> None:
     device.wants(1, config=offer(document("a")), release=release)
     assert not device.releases
     device.passes(VERIFY_S)
-    assert device.releases == [OfferRelease(release, 1)]
+    assert device.releases == [model.OfferRelease(release, 1)]
     device.wants(1, config=offer(document("a")), release=release)
     assert len(device.releases) == 1
     device.wants(2, config=offer(document("b", valid=False)), release=release)
     (_, refused) = device.releases
-    assert isinstance(refused, RefuseRelease)
+    assert isinstance(refused, model.RefuseRelease)
     assert refused.reason == "the configuration of generation 2 is rejected"
     device.wants(3, release=release)
-    assert device.releases[2:] == [OfferRelease(release, 3)]
+    assert device.releases[2:] == [model.OfferRelease(release, 3)]
     device.wants(4, release=release, not_after=NOW - timedelta(hours=1))
     late = device.releases[-1]
     assert "not_after" in getattr(late, "reason", "")
     device.boot()
     device.wants(4, release=release)
     assert device.releases[-1] == late, "it is not in time because the agent was restarted"
-    device.happens(Withdrawn())
-    assert device.releases[-1] == WithdrawRelease()
+    device.happens(model.Withdrawn())
+    assert device.releases[-1] == model.WithdrawRelease()
 
 
 def test_a_release_is_handed_on_once_more_after_a_restart() -> None:
@@ -372,7 +349,7 @@ def test_a_release_is_handed_on_once_more_after_a_restart() -> None:
     device.wants(1, release=ReleaseOffer(version="2.0"))
     device.boot()
     device.wants(1, release=ReleaseOffer(version="2.0"))
-    assert device.releases == [OfferRelease(ReleaseOffer(version="2.0"), 1)] * 2
+    assert device.releases == [model.OfferRelease(ReleaseOffer(version="2.0"), 1)] * 2
 
 
 def test_on_a_full_disk_nothing_is_tried_and_nothing_becomes_good() -> None:
@@ -387,18 +364,18 @@ def test_on_a_full_disk_nothing_is_tried_and_nothing_becomes_good() -> None:
 
 
 def test_a_last_good_one_that_does_not_fit_the_file_any_more_is_told_and_left_alone() -> None:
-    good = Configuration(4, "x", {})
-    state, effects = boot(Kept(gen=9), good, verify_s=1, now_s=0, problem="a cycle")
+    good = model.Configuration(4, "x", {})
+    state, effects = boot(model.Kept(gen=9), good, verify_s=1, now_s=0, problem="a cycle")
     assert state.running is None
     assert state.kept.gen == 9
     assert state.report() == ConfigReport(version=4, sha256="x", status="rejected", reason="a cycle", last_good=None)
-    assert not [effect for effect in effects if isinstance(effect, Keep | KeepLastGood)]
+    assert not [effect for effect in effects if isinstance(effect, model.Keep | model.KeepLastGood)]
 
 
 def test_a_reason_is_never_longer_than_a_report_can_carry() -> None:
     device = Device()
     device.wants(1, config=offer(document("a")))
-    device.happens(Failed("x" * 10_000))
+    device.happens(model.Failed("x" * 10_000))
     assert len(device.report().reason or "") == LONGEST_REASON
 
 
@@ -413,7 +390,7 @@ class Devices(RuleBasedStateMachine):
         self.device = Device()
         self.was_full = False
 
-    def try_it(self, event: Event | None, seconds: float = 0) -> bool:
+    def try_it(self, event: model.Event | None, seconds: float = 0) -> bool:
         """Whether there was power all the time."""
         try:
             if event is not None:
@@ -453,12 +430,12 @@ class Devices(RuleBasedStateMachine):
             release=release,
             not_after=NOW if late else None,
         )
-        if self.try_it(Wanted(desired, NOW)) and is_older:
+        if self.try_it(model.Wanted(desired, NOW)) and is_older:
             assert self.device.state == before
 
     @rule()
     def withdraw(self) -> None:
-        self.try_it(Withdrawn())
+        self.try_it(model.Withdrawn())
 
     @rule(seconds=st.sampled_from([1.0, 5.0, VERIFY_S]))
     def time_passes(self, seconds: float) -> None:
@@ -474,7 +451,7 @@ class Devices(RuleBasedStateMachine):
 
     @rule()
     def the_agent_is_restarted(self) -> None:
-        if self.try_it(Stopped()):
+        if self.try_it(model.Stopped()):
             self.device.boot()
 
     @precondition(lambda self: self.device.cut_after is None)

@@ -51,12 +51,15 @@ class Desk:
         self._session = session
         self.rollouts: dict[str, PublicRollout] = {}
         self.leaders: list[Controller] = []
+        self.is_leaderless = False
         self.seen: list[str] = []
 
     def received(self, topic: str | bytes, payload: bytes, _retained: bool) -> None:
         found = Topics().parse(str(topic))
         assert isinstance(found, FleetTopic)
         body = decode(found.channel, payload) if payload else None
+        if found.channel is Channel.CONTROLLER:
+            self.is_leaderless = body is None
         if isinstance(body, Controller):
             self.leaders.append(body)
         elif isinstance(body, RolloutSnapshot):

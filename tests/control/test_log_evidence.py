@@ -65,6 +65,18 @@ async def test_a_restart_goes_on_counting(broker: Broker, tmp_path: Path) -> Non
     assert each.times >= known.updated.times > 0
 
 
+async def test_a_journal_that_fails_at_the_end_holds_nothing_up_and_is_told(broker: Broker, tmp_path: Path) -> None:
+    told: list[str] = []
+    async with following(broker.url, fleet_of(12, logs_of=LOGS)), desk_of(broker) as desk:
+        async with controlling(broker, tmp_path / "j.db", tell=told.append) as run:
+            await until(lambda: desk.leaders)
+            await desk.start(plan_of(**BAKES))
+            await until(lambda: NAME in desk.rollouts and desk.rollouts[NAME].log_differences, within_s=60)
+            run._journal._db.close()
+        await until(lambda: desk.is_leaderless)
+    assert any(words.endswith("what was counted of logs in the last 15 s is lost") for words in told)
+
+
 async def test_a_plan_may_do_without(broker: Broker, tmp_path: Path) -> None:
     async with (
         following(broker.url, fleet_of(12, logs_of=LOGS)) as followers,

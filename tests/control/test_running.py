@@ -32,16 +32,22 @@ def running(tmp_path: Path, world: World) -> Running:
     return Running(Journal(tmp_path / "j.db"), world.fleet, Topics(), "acme")
 
 
+def leading(tmp_path: Path, epoch: int = 1) -> tuple[World, Running]:
+    """A fleet of one device, and who leads it."""
+    world = World()
+    world.birth(address=DEVICE)
+    found = running(tmp_path, world)
+    found.lead(epoch)
+    return world, found
+
+
 def started(found: Running, world: World) -> None:
     assert found.start("app-1.5.0", Start("o1", "ana", "", world.unix_s + 60, plan_of()), world.unix_s) is None
     found.round(world.unix_s)
 
 
 def test_who_stands_by_keeps_nothing_of_what_it_hears(tmp_path: Path) -> None:
-    world = World()
-    world.birth(address=DEVICE)
-    first = running(tmp_path, world)
-    first.lead(1)
+    world, first = leading(tmp_path)
     started(first, world)
     first._journal.close()
     second = running(tmp_path, world)
@@ -57,10 +63,7 @@ def test_who_stands_by_keeps_nothing_of_what_it_hears(tmp_path: Path) -> None:
 
 
 def test_a_start_that_is_delivered_twice_begins_one_rollout(tmp_path: Path) -> None:
-    world = World()
-    world.birth(address=DEVICE)
-    found = running(tmp_path, world)
-    found.lead(1)
+    world, found = leading(tmp_path)
     started(found, world)
     started(found, world)
     assert [run.rollout.head.status for run in found.runs.values()] == [Status.RUNNING]
@@ -71,11 +74,8 @@ def test_a_start_that_is_delivered_twice_begins_one_rollout(tmp_path: Path) -> N
 
 
 def test_what_a_round_decided_is_in_the_outbox_of_the_next_controller(tmp_path: Path) -> None:
-    world = World()
-    world.birth(address=DEVICE)
+    world, found = leading(tmp_path, epoch=7)
     world.heartbeat(0, address=DEVICE, release="1.4.2")
-    found = running(tmp_path, world)
-    found.lead(7)
     started(found, world)
     world.wait(1)
     found.round(world.unix_s)
@@ -87,11 +87,8 @@ def test_what_a_round_decided_is_in_the_outbox_of_the_next_controller(tmp_path: 
 
 
 def test_what_waited_is_published_with_the_new_epoch_unless_somebody_else_led_meanwhile(tmp_path: Path) -> None:
-    world = World()
-    world.birth(address=DEVICE)
+    world, found = leading(tmp_path, epoch=7)
     world.heartbeat(0, address=DEVICE, release="1.4.2")
-    found = running(tmp_path, world)
-    found.lead(7)
     started(found, world)
     world.wait(1)
     found.round(world.unix_s)
@@ -106,10 +103,7 @@ def test_what_waited_is_published_with_the_new_epoch_unless_somebody_else_led_me
 
 
 def test_a_rollout_that_is_over_costs_nothing_until_it_is_rolled_back(tmp_path: Path) -> None:
-    world = World()
-    world.birth(address=DEVICE)
-    found = running(tmp_path, world)
-    found.lead(1)
+    world, found = leading(tmp_path)
     started(found, world)
     (run,) = found.runs.values()
     run.rollout.head.status = Status.SUCCEEDED
@@ -122,10 +116,7 @@ def test_a_rollout_that_is_over_costs_nothing_until_it_is_rolled_back(tmp_path: 
 
 
 def test_of_rollouts_that_ended_long_ago_nothing_stays_on_the_broker(tmp_path: Path) -> None:
-    world = World()
-    world.birth(address=DEVICE)
-    found = running(tmp_path, world)
-    found.lead(1)
+    world, found = leading(tmp_path)
     for number in range(MAX_FINAL + 2):
         plan = plan_of(name=f"app-{number}")
         assert found.start(plan.name, Start(f"o{number}", "ana", "", world.unix_s + 60, plan), world.unix_s) is None

@@ -17,33 +17,10 @@ from pathlib import Path
 from fleetview_agent.config import KEYS, AgentConfig
 from fleetview_agent.configload import DOCUMENT, ConfigError, Loaded, Source
 from fleetview_agent.reported import ReleaseTaker, ReportedState
-from fleetview_agent.twin import keep
+from fleetview_agent.twin import keep, model
 from fleetview_agent.twin.decide import boot, step
 from fleetview_agent.twin.flaws import flaw, in_words, other_modules
 from fleetview_agent.twin.local import LocalFile
-from fleetview_agent.twin.model import (
-    Apply,
-    Configuration,
-    Due,
-    Effect,
-    Event,
-    Failed,
-    Keep,
-    KeepLastGood,
-    Looked,
-    OfferRelease,
-    RefuseRelease,
-    Revert,
-    State,
-    Stopped,
-    Tell,
-    Validate,
-    Validated,
-    Waits,
-    Wanted,
-    Withdrawn,
-    WithdrawRelease,
-)
 from fleetview_agent.twin.watch import Bad, Sample, Watch
 from fleetview_agent.wire import Channel, Desired, WireError, decode
 
@@ -74,7 +51,7 @@ class Twin:
         self._woken = asyncio.Event()
         self._reload = False
         self._held = False
-        self._deferred: Configuration | None = None
+        self._deferred: model.Configuration | None = None
         """What would be tried if the device were not held."""
         self._settled = asyncio.Event()
         found = keep.load(folder)
@@ -124,7 +101,7 @@ class Twin:
     def received(self, payload: bytes) -> None:
         """Take what arrived on `desired`."""
         if not payload:
-            self._happens(Withdrawn())
+            self._happens(model.Withdrawn())
             return
         try:
             desired = decode(Channel.DESIRED, payload)
@@ -132,7 +109,7 @@ class Twin:
             _log.error("what is desired of this device cannot be read, and is ignored: %s", err)
             return
         if isinstance(desired, Desired):
-            self._happens(Wanted(desired, datetime.now(UTC)))
+            self._happens(model.Wanted(desired, datetime.now(UTC)))
             self._woken.set()
 
     def reload(self) -> None:
@@ -172,7 +149,7 @@ class Twin:
     def stop(self) -> None:
         """The agent stops. What is being tried is tried again when it starts."""
         self._file.stop()
-        self._happens(Stopped())
+        self._happens(model.Stopped())
 
     async def run(self) -> None:
         """Watch, for ever."""
@@ -187,9 +164,9 @@ class Twin:
             elif self._file.watch is not None:
                 self._look_at_file(now_s)
             if self._state.watch is not None:
-                self._happens(Looked(self._attached.sample()))
+                self._happens(model.Looked(self._attached.sample()))
             elif self._state.retry_at_s is not None and self._state.retry_at_s <= time.monotonic():
-                self._happens(Due())
+                self._happens(model.Due())
             try:
                 async with asyncio.timeout(self._wait_s()):
                     await self._woken.wait()
@@ -212,54 +189,54 @@ class Twin:
             raise RuntimeError(msg)
         return self._host
 
-    def _happens(self, event: Event) -> None:
+    def _happens(self, event: model.Event) -> None:
         before = self._state
         self._state, effects = step(before, event, time.monotonic())
-        if isinstance(event, Wanted) and event.desired.release is not None and self._state.kept.gen != before.kept.gen:
+        if isinstance(event, model.Wanted) and event.desired.release is not None and self._state.kept.gen != before.kept.gen:
             self._attached.releases.announced(event.desired.release)
         self._carry_out(before, effects)
         if self._state.kept.trying is None:
             self._settled.set()
             self._woken.set()  # the file may have waited for this
 
-    def _carry_out(self, before: State, effects: list[Effect]) -> None:
+    def _carry_out(self, before: model.State, effects: list[model.Effect]) -> None:
         for effect in effects:
             try:
                 self._do(effect)
             except OSError as err:
                 words = f"state_dir {self._folder}: {err.strerror or err}"
                 _log.error("a step of the twin failed: %s", words)
-                if isinstance(effect, KeepLastGood) and before.kept.trying is not None:
+                if isinstance(effect, model.KeepLastGood) and before.kept.trying is not None:
                     self._state = before  # it is not kept, so it is not the last good one
                 if self._state.kept.trying is not None:
-                    self._happens(Failed(words))
+                    self._happens(model.Failed(words))
                     return
 
-    def _do(self, effect: Effect) -> None:  # noqa: C901  (a table)
+    def _do(self, effect: model.Effect) -> None:  # noqa: C901  (a table)
         host = self._attached
         match effect:
-            case Keep(kept):
+            case model.Keep(kept):
                 keep.save(self._folder, kept)
-            case KeepLastGood(configuration):
+            case model.KeepLastGood(configuration):
                 keep.save_last_good(self._folder, configuration)
                 self._good = self.config
-            case Validate(configuration) if self._held:
+            case model.Validate(configuration) if self._held:
                 self._deferred = configuration
-                self._happens(Waits("waits for another change of the device"))
-            case Validate(configuration):
+                self._happens(model.Waits("waits for another change of the device"))
+            case model.Validate(configuration):
                 self._happens(self._validated(configuration))
-            case Apply():
+            case model.Apply():
                 self._run_with(self._candidate or self._good)
-            case Revert():
+            case model.Revert():
                 self._run_with(self._good)
-            case Tell(words, is_bad):
+            case model.Tell(words, is_bad):
                 _log.log(logging.WARNING if is_bad else logging.INFO, words, extra={"gen": self._state.kept.gen})
                 self._report()
-            case OfferRelease(offer, gen):
+            case model.OfferRelease(offer, gen):
                 host.releases.offered(offer, gen)
-            case RefuseRelease(offer, gen, reason):
+            case model.RefuseRelease(offer, gen, reason):
                 host.releases.refused(offer, gen, reason)
-            case WithdrawRelease():
+            case model.WithdrawRelease():
                 host.releases.withdrawn()
 
     def _report(self) -> None:
@@ -269,16 +246,16 @@ class Twin:
         self._attached.apply(config)
         self.config = config
 
-    def _validated(self, configuration: Configuration) -> Validated:
+    def _validated(self, configuration: model.Configuration) -> model.Validated:
         try:
             loaded = self._file.source.load(configuration.document)
         except ConfigError as err:
-            return Validated(in_words(err))
+            return model.Validated(in_words(err))
         if (words := flaw(self._good, loaded.config, self._attached.releases)) is not None:
-            return Validated(words)
+            return model.Validated(words)
         self._candidate = loaded.config
         touched = other_modules(self._good, loaded.config)
-        return Validated(None, _overridden(loaded, configuration), self._attached.sample(), touched)
+        return model.Validated(None, _overridden(loaded, configuration), self._attached.sample(), touched)
 
     # The file on the device
 
@@ -351,7 +328,7 @@ def _changed(before: AgentConfig, after: AgentConfig) -> list[str]:
     return [key for key in KEYS if getattr(before, key) != getattr(after, key)]
 
 
-def _overridden(loaded: Loaded, configuration: Configuration) -> str | None:
+def _overridden(loaded: Loaded, configuration: model.Configuration) -> str | None:
     """Keys of the document that something on the device sets in another way, which wins."""
     found = [
         f"{key} is set by {loaded.origins[key]} of the device"
